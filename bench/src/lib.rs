@@ -1,0 +1,1 @@
+//! Micro benches, the generator and the counting sink, comparisons.

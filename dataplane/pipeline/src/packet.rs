@@ -1,0 +1,88 @@
+//! A packet in its chunk: the bytes, and the headroom that headers are pushed into.
+
+use crate::abi::Meta;
+
+/// A packet in its chunk of memory.
+///
+/// The chunk is the whole frame, headroom and tailroom included. Pushing and
+/// pulling headers moves the start; the payload stays where it is.
+#[derive(Debug)]
+pub struct Packet<'c> {
+    chunk: &'c mut [u8],
+    start: usize,
+    end: usize,
+}
+
+impl<'c> Packet<'c> {
+    /// A packet of `len` bytes at `start` of `chunk`; `None` if it does not fit.
+    #[inline]
+    #[must_use]
+    pub fn new(chunk: &'c mut [u8], start: usize, len: usize) -> Option<Self> {
+        let end = start.checked_add(len)?;
+        (end <= chunk.len()).then_some(Self { chunk, start, end })
+    }
+
+    /// The packet's bytes.
+    #[inline]
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.chunk[self.start..self.end]
+    }
+
+    /// The packet's bytes, to change.
+    #[inline]
+    #[must_use]
+    pub fn bytes_mut(&mut self) -> &mut [u8] {
+        &mut self.chunk[self.start..self.end]
+    }
+
+    /// Offset of the first byte in the chunk.
+    #[inline]
+    #[must_use]
+    pub fn start(&self) -> usize {
+        self.start
+    }
+
+    /// Length in bytes.
+    #[inline]
+    #[must_use]
+    #[allow(clippy::len_without_is_empty, reason = "an empty packet is malformed, not a state")]
+    pub fn len(&self) -> usize {
+        self.end - self.start
+    }
+
+    /// What the steering program wrote in front of the packet.
+    #[inline]
+    #[must_use]
+    pub fn meta(&self) -> Option<Meta> {
+        let from = self.start.checked_sub(Meta::SIZE)?;
+        let bytes = self.chunk.get(from..self.start)?.first_chunk()?;
+        Some(Meta::from_bytes(bytes))
+    }
+
+    /// Drops `n` bytes from the front; `None`, and no change, if there are fewer.
+    #[inline]
+    #[must_use]
+    pub fn pull(&mut self, n: usize) -> Option<()> {
+        if n > self.len() {
+            return None;
+        }
+        self.start += n;
+        Some(())
+    }
+
+    /// Makes room for `n` bytes in front and returns them; `None`, and no change, without headroom.
+    #[inline]
+    #[must_use]
+    pub fn push(&mut self, n: usize) -> Option<&mut [u8]> {
+        let start = self.start.checked_sub(n)?;
+        self.start = start;
+        Some(&mut self.chunk[start..start + n])
+    }
+
+    /// Cuts the packet to `len` bytes (link padding behind the IP packet); no effect if it is shorter.
+    #[inline]
+    pub fn truncate(&mut self, len: usize) {
+        self.end = self.end.min(self.start + len);
+    }
+}

@@ -1,0 +1,1 @@
+//! Header views, newtypes and checksums; no unsafe, no allocation, no dependency.

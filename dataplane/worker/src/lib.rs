@@ -1,0 +1,1 @@
+//! The pinned worker loop and the publication of snapshots.

@@ -1,0 +1,1 @@
+//! AF_XDP: memory region, UMEM, rings, sockets, frame ledger.

@@ -1,0 +1,1 @@
+//! The steering XDP program, its loader and its map writers.

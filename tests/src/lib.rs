@@ -1,0 +1,1 @@
+//! Laboratory of network namespaces, client ends, reference model, end-to-end scenarios.
