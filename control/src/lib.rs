@@ -1,1 +1,5 @@
-//! The model, the compiler of forwarding state, the kernel mirror, and the daemon tpd.
+//! The model, the compiler of forwarding state, the kernel mirror, and the daemon `tpd`.
+#![forbid(unsafe_code)]
+
+pub mod compile;
+pub mod model;
