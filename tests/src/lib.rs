@@ -1,1 +1,4 @@
 //! Laboratory of network namespaces, client ends, reference model, end-to-end scenarios.
+#![forbid(unsafe_code)]
+
+pub mod packet;
