@@ -1,4 +1,5 @@
 //! Laboratory of network namespaces, client ends, reference model, end-to-end scenarios.
 #![forbid(unsafe_code)]
 
+pub mod lab;
 pub mod packet;
