@@ -36,13 +36,21 @@ impl Tag {
     /// An 802.1Q tag.
     #[must_use]
     pub const fn c(vid: u16) -> Self {
-        Self { tpid: 0x8100, vid, priority: 0 }
+        Self {
+            tpid: 0x8100,
+            vid,
+            priority: 0,
+        }
     }
 
     /// An 802.1ad service tag.
     #[must_use]
     pub const fn s(vid: u16) -> Self {
-        Self { tpid: 0x88a8, vid, priority: 0 }
+        Self {
+            tpid: 0x88a8,
+            vid,
+            priority: 0,
+        }
     }
 }
 

@@ -19,7 +19,12 @@ impl Icmp {
     /// An echo request.
     #[must_use]
     pub fn echo(id: u16, sequence: u16, body: Vec<u8>) -> Self {
-        Self { kind: 8, code: 0, rest: u32::from(id) << 16 | u32::from(sequence), body }
+        Self {
+            kind: 8,
+            code: 0,
+            rest: u32::from(id) << 16 | u32::from(sequence),
+            body,
+        }
     }
 
     /// An error of this type and code that quotes the IP header and `payload` bytes behind it.
@@ -27,7 +32,12 @@ impl Icmp {
     pub fn error(kind: u8, code: u8, quoted: &Ipv4, payload: usize) -> Self {
         let mut body = quoted.build();
         body.truncate(quoted.header_len() + payload);
-        Self { kind, code, rest: 0, body }
+        Self {
+            kind,
+            code,
+            rest: 0,
+            body,
+        }
     }
 
     /// The message's bytes, its checksum right.

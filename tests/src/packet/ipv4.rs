@@ -78,7 +78,11 @@ impl Ipv4 {
         let words = u8::try_from(header_len / 4).expect("at most 15");
         out[0] = self.version.or(4) << 4 | self.ihl.or(words) & 0x0f;
         out[1] = self.tos;
-        put16(&mut out, 2, self.total_length.or(length16(header_len + payload.len())));
+        put16(
+            &mut out,
+            2,
+            self.total_length.or(length16(header_len + payload.len())),
+        );
         put16(&mut out, 4, self.id);
         let flags = u16::from(self.dont_fragment) << 14 | u16::from(self.more_fragments) << 13;
         put16(&mut out, 6, flags | self.fragment_offset & 0x1fff);

@@ -51,6 +51,8 @@ pub enum Checksum {
     Right,
     /// One that no receiver accepts.
     Wrong,
+    /// 0xffff where the right one is 0: the other zero of one's complement, accepted like it.
+    OtherZero,
 }
 
 impl Checksum {
@@ -59,6 +61,8 @@ impl Checksum {
         match self {
             Self::Right => right,
             Self::Wrong => right ^ 0x0101,
+            Self::OtherZero if right == 0 => 0xffff,
+            Self::OtherZero => right,
         }
     }
 }
@@ -66,7 +70,10 @@ impl Checksum {
 /// The Internet checksum of `bytes` (RFC 1071), in host order.
 #[must_use]
 pub fn internet_checksum(bytes: &[u8]) -> u16 {
-    Sum16BitWords::new().add_slice(bytes).ones_complement().to_be()
+    Sum16BitWords::new()
+        .add_slice(bytes)
+        .ones_complement()
+        .to_be()
 }
 
 fn put16(out: &mut [u8], at: usize, value: u16) {

@@ -1,0 +1,95 @@
+//! Random frames for a configuration.
+
+use super::pick::{any, bytes, chance, one_of};
+use super::{Config, Rng, hostile, ipv6, link, traffic};
+use crate::packet::Frame;
+
+/// A frame and where it arrives.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Arriving {
+    /// The device, which need not be a port.
+    pub ifindex: u32,
+    /// The device's receive queue.
+    pub queue: u32,
+    /// The frame.
+    pub frame: Vec<u8>,
+}
+
+impl std::fmt::Debug for Arriving {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "ifindex {} queue {} frame ", self.ifindex, self.queue)?;
+        self.frame
+            .iter()
+            .try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// A frame that is yet to be built.
+pub(super) struct Draft {
+    pub(super) ifindex: u32,
+    pub(super) frame: Frame,
+}
+
+/// A random frame: half of them as the configuration wants them, the others with faults.
+#[must_use]
+pub fn frame(rng: &mut Rng, config: &Config) -> Arriving {
+    let draft = match rng.u32(0..100) {
+        0..45 => traffic::from_tunnel(rng, config),
+        45..78 => traffic::from_upstream(rng, config),
+        78..85 => link::icmp_error(rng, config),
+        85..91 => Some(ipv6::packet(rng, config)),
+        91..95 => Some(link::protocol(rng, config)),
+        95..98 => Some(link::to_the_portal(rng, config)),
+        _ => None,
+    };
+    let (ifindex, mut frame) = match draft {
+        Some(mut draft) => {
+            if chance(rng, 45) {
+                for _ in 0..rng.u32(1..=2) {
+                    hostile::distort(rng, config, &mut draft.frame);
+                }
+            }
+            (draft.ifindex, draft.frame.build())
+        }
+        None => (device(rng, config), noise(rng)),
+    };
+    if chance(rng, 12) {
+        hostile::corrupt(rng, &mut frame);
+    }
+    let ifindex = if chance(rng, 4) {
+        device(rng, config)
+    } else {
+        ifindex
+    };
+    let queues = config
+        .kernel
+        .links
+        .values()
+        .find(|l| l.ifindex == ifindex)
+        .map_or(1, |l| l.rx_queues);
+    Arriving {
+        ifindex,
+        queue: rng.u32(0..queues),
+        frame,
+    }
+}
+
+/// Any device, a port or not.
+fn device(rng: &mut Rng, config: &Config) -> u32 {
+    any(rng, config.kernel.links.values().map(|link| link.ifindex)).unwrap_or(1)
+}
+
+/// Random bytes, some of them with a plausible start.
+fn noise(rng: &mut Rng) -> Vec<u8> {
+    let length = rng.usize(0..200);
+    let mut noise = bytes(rng, length);
+    if let Some(start) = noise.first_chunk_mut::<14>() {
+        start[..6].copy_from_slice(&[2, 0, 0, 0, 0, rng.u8(0..3)]);
+        let ethertype = one_of(
+            rng,
+            &[[0x08, 0x00], [0x86, 0xdd], [0x81, 0x00], [0x12, 0x34]],
+        );
+        start[12..].copy_from_slice(ethertype);
+    }
+    noise
+}

@@ -1,0 +1,89 @@
+//! IPv6 frames: what steering reads of them.
+
+use std::net::Ipv6Addr;
+
+use super::Rng;
+use super::config::{Config, mac, source_macs};
+use super::frame::Draft;
+use super::link::group;
+use super::pick::{any, bytes, chance, one_of};
+use crate::packet::{Extension, Frame, Gre, GrePayload, Ipv6, Ipv6Payload};
+
+const PORTAL: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
+
+/// A random IPv6 packet, from an upstream's router if one is known.
+pub(super) fn packet(rng: &mut Rng, config: &Config) -> Draft {
+    let destination = match rng.u32(0..10) {
+        0..5 => PORTAL,
+        // IPv4-mapped: equal to an IPv4 address in a steering key, but not on the wire.
+        5 => std::net::Ipv4Addr::new(192, 0, 2, rng.u8(1..6)).to_ipv6_mapped(),
+        6 => Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1),
+        _ => Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 0, rng.u16(..)),
+    };
+    let source = match rng.u32(0..3) {
+        0 => std::net::Ipv4Addr::new(198, 18, 0, rng.u8(1..6)).to_ipv6_mapped(),
+        _ => Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, rng.u16(..)),
+    };
+    let payload = payload(rng);
+    let mut packet = Ipv6::new(source, destination, payload);
+    if chance(rng, 60) {
+        packet.extensions = (0..rng.u32(0..=5)).map(|_| extension(rng)).collect();
+    }
+    let (port, router) = any(rng, config.model.upstreams.values())
+        .map(|u| (&u.port, source_macs(config, u)))
+        .or_else(|| Some((any(rng, config.model.ports.keys())?, Vec::new())))
+        .expect("a portal has a port");
+    let link = &config.kernel.links[port];
+    let source = if router.is_empty() {
+        mac(rng)
+    } else {
+        *one_of(rng, &router)
+    };
+    let destination = if chance(rng, 15) {
+        group(rng)
+    } else {
+        link.mac
+    };
+    Draft {
+        ifindex: link.ifindex,
+        frame: Frame::new(destination, source, packet),
+    }
+}
+
+fn payload(rng: &mut Rng) -> Ipv6Payload {
+    let length = rng.usize(0..40);
+    let rest = bytes(rng, length);
+    match rng.u32(0..8) {
+        0..3 => {
+            let kind = *one_of(
+                rng,
+                &[128, 129, 130, 133, 134, 135, 136, 137, 138, 142, 143, 144],
+            );
+            let mut message = vec![kind, 0, 0, 0];
+            message.extend(rest);
+            message.truncate(rng.usize(0..=message.len()));
+            Ipv6Payload::Raw(58, message)
+        }
+        3 => {
+            let key = rng.bool().then(|| rng.u32(0..8));
+            Ipv6Payload::Gre(Box::new(Gre::new(key, GrePayload::Raw(0x0800, rest))))
+        }
+        4 => Ipv6Payload::Raw(*one_of(rng, &[4, 41]), rest),
+        5 => Ipv6Payload::Raw(59, rest),
+        _ => Ipv6Payload::Raw(*one_of(rng, &[6, 17, 50, 51, 1, 2]), rest),
+    }
+}
+
+fn extension(rng: &mut Rng) -> Extension {
+    let length = if chance(rng, 90) {
+        rng.u8(0..3)
+    } else {
+        rng.u8(..)
+    };
+    match rng.u32(0..5) {
+        0 => Extension::HopByHop(length),
+        1 => Extension::Routing(length),
+        2 => Extension::Fragment(rng.u16(0..3), rng.bool()),
+        _ => Extension::Destination(length),
+    }
+}
