@@ -1,8 +1,8 @@
 //! Laboratory of network namespaces, client ends, reference model, end-to-end scenarios.
 #![forbid(unsafe_code)]
 
-pub mod generate;
 pub mod client;
+pub mod generate;
 pub mod lab;
 pub mod packet;
 pub mod reference;
