@@ -1,0 +1,142 @@
+//! A path-compressed binary trie (Patricia) whose nodes are shared between versions.
+//!
+//! Invariants, which make the shape of a trie a function of its routes alone:
+//! - a node's prefix is a strict prefix of its children's, and child `i`'s first bit behind it is `i`;
+//! - a node has a value or two children, so there are fewer than twice as many nodes as routes.
+//!
+//! A path from the root has at most 33 nodes, one for each length 0..=32. That bounds every
+//! recursion here, dropping the last owner of a trie included.
+
+use std::sync::Arc;
+
+use crate::prefix::Prefix4;
+use crate::table::NextHopId;
+
+/// A trie: nothing, or its top node.
+pub(crate) type Link = Option<Arc<Node>>;
+
+#[derive(Debug)]
+pub(crate) struct Node {
+    prefix: Prefix4,
+    value: Option<NextHopId>,
+    children: [Link; 2],
+}
+
+impl Node {
+    fn leaf(prefix: Prefix4, value: NextHopId) -> Arc<Self> {
+        Arc::new(Self {
+            prefix,
+            value: Some(value),
+            children: [None, None],
+        })
+    }
+
+    pub(crate) fn route(&self) -> Option<(Prefix4, NextHopId)> {
+        Some((self.prefix, self.value?))
+    }
+
+    pub(crate) fn children(&self) -> &[Link; 2] {
+        &self.children
+    }
+}
+
+/// The longest route that covers `addr`.
+#[inline]
+pub(crate) fn longest(mut at: Option<&Node>, addr: u32) -> Option<(Prefix4, NextHopId)> {
+    let mut best = None;
+    while let Some(node) = at {
+        if !node.prefix.covers_bits(addr) {
+            break;
+        }
+        if let Some(value) = node.value {
+            best = Some((node.prefix, value));
+        }
+        if node.prefix.len() == 32 {
+            break;
+        }
+        at = node.children[node.prefix.side(addr)].as_deref();
+    }
+    best
+}
+
+/// The value of exactly this prefix.
+pub(crate) fn get(mut at: Option<&Node>, prefix: Prefix4) -> Option<NextHopId> {
+    while let Some(node) = at {
+        if node.prefix == prefix {
+            return node.value;
+        }
+        // A strictly shorter prefix, so side() below is of a length under 32.
+        if node.prefix.len() >= prefix.len() || !node.prefix.covers(prefix) {
+            return None;
+        }
+        at = node.children[node.prefix.side(prefix.bits())].as_deref();
+    }
+    None
+}
+
+/// Sets a route in place; nodes that another version shares are copied first.
+/// Returns the value that was there.
+pub(crate) fn set(link: &mut Link, prefix: Prefix4, value: NextHopId) -> Option<NextHopId> {
+    let Some(top) = link else {
+        *link = Some(Node::leaf(prefix, value));
+        return None;
+    };
+    if top.prefix == prefix {
+        return make_mut(top).value.replace(value);
+    }
+    if top.prefix.covers(prefix) {
+        let side = top.prefix.side(prefix.bits());
+        return set(&mut make_mut(top).children[side], prefix, value);
+    }
+    // The new route goes above the node: on the path to it, or beside it under a new fork.
+    let below = top.prefix;
+    let common = below.common(prefix);
+    let mut fork = Node {
+        prefix: common,
+        value: None,
+        children: [None, None],
+    };
+    fork.children[common.side(below.bits())] = link.take();
+    if common == prefix {
+        fork.value = Some(value);
+    } else {
+        fork.children[common.side(prefix.bits())] = Some(Node::leaf(prefix, value));
+    }
+    *link = Some(Arc::new(fork));
+    None
+}
+
+/// Removes a route that is there, in place; nodes that another version shares are copied first.
+pub(crate) fn remove(link: &mut Link, prefix: Prefix4) {
+    let Some(top) = link else { return };
+    let node = make_mut(top);
+    if node.prefix == prefix {
+        node.value = None;
+    } else {
+        remove(&mut node.children[node.prefix.side(prefix.bits())], prefix);
+    }
+    // A node without a value exists only to fork.
+    if node.value.is_none() {
+        match &mut node.children {
+            [Some(_), Some(_)] => {}
+            [only @ Some(_), None] | [None, only @ Some(_)] => *link = only.take(),
+            [None, None] => *link = None,
+        }
+    }
+}
+
+/// The node to write to: itself if no other version has it, else a copy.
+fn make_mut(node: &mut Arc<Node>) -> &mut Node {
+    // Clone of a node is shallow: its children become shared.
+    Arc::make_mut(node)
+}
+
+impl Clone for Node {
+    fn clone(&self) -> Self {
+        Self {
+            prefix: self.prefix,
+            value: self.value,
+            children: self.children.clone(),
+        }
+    }
+}
