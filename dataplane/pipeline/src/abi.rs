@@ -344,6 +344,9 @@ impl MacKey {
     /// The key of `mac` on `port`.
     #[must_use]
     pub fn new(port: u16, mac: MacAddr) -> Self {
-        Self { port, mac: mac.octets() }
+        Self {
+            port,
+            mac: mac.octets(),
+        }
     }
 }

@@ -46,7 +46,10 @@ impl<'c> Packet<'c> {
     /// Length in bytes.
     #[inline]
     #[must_use]
-    #[allow(clippy::len_without_is_empty, reason = "an empty packet is malformed, not a state")]
+    #[allow(
+        clippy::len_without_is_empty,
+        reason = "an empty packet is malformed, not a state"
+    )]
     pub fn len(&self) -> usize {
         self.end - self.start
     }

@@ -92,7 +92,10 @@ impl Tables {
     #[inline]
     #[must_use]
     pub fn next_hop(&self, id: NextHopId) -> NextHop {
-        self.next_hops.get(id.0 as usize).copied().unwrap_or(NextHop::Drop)
+        self.next_hops
+            .get(id.0 as usize)
+            .copied()
+            .unwrap_or(NextHop::Drop)
     }
 }
 

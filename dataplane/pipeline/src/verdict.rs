@@ -88,6 +88,8 @@ drop_reasons! {
     NoHeadroom = "no-headroom",
     /// The worker has no socket on the port.
     NoPort = "no-port",
+    /// The queue to the kernel was full.
+    PuntQueueFull = "punt-queue-full",
     /// The transmit ring was full.
     TxRingFull = "tx-ring-full",
     /// The kernel took the descriptor and dropped the packet (EBUSY).

@@ -1,0 +1,59 @@
+//! Can it leave that way?
+//!
+//! Reads: TTL, link header, MTU, headroom. Writes: TTL and checksum.
+//! Drops: `TtlExceeded`, `NeighbourUnresolved`, `NoPort`, `TooBig`, `NoHeadroom`.
+
+use tp_wire::{Ecn, Ipv4Packet};
+
+use crate::packet::Packet;
+use crate::route::{Routed, Way};
+use crate::tables::{LinkHeader, Tables};
+use crate::verdict::DropReason;
+
+/// A packet that can leave: its TTL is decremented, and the headers that it will get fit in
+/// front of it, in the MTU and in 65535 bytes.
+#[derive(Debug)]
+pub(crate) struct Fitted<'t> {
+    pub(crate) tables: &'t Tables,
+    pub(crate) way: Way<'t>,
+    pub(crate) link: &'t LinkHeader,
+    /// Bytes between link header and inner packet.
+    pub(crate) overhead: usize,
+    pub(crate) len: u16,
+    pub(crate) ecn: Ecn,
+}
+
+/// Answers for one packet.
+#[inline]
+pub(crate) fn fit<'t>(
+    routed: Routed<'t>,
+    packet: &mut Packet<'_>,
+) -> Result<Fitted<'t>, DropReason> {
+    let Routed { tables, way, len } = routed;
+    let headroom = packet.start();
+    let mut ip =
+        Ipv4Packet::new_checked(packet.bytes_mut()).map_err(|_| DropReason::InnerMalformed)?;
+    if ip.ttl() <= 1 {
+        return Err(DropReason::TtlExceeded);
+    }
+    let link = way.egress().ok_or(DropReason::NeighbourUnresolved)?;
+    let port = tables.ports.get(link.port.index()).copied().flatten();
+    let mtu = port.ok_or(DropReason::NoPort)?.mtu;
+    let overhead = way.receiver().map_or(0, |to| to.tunnel.encap.overhead());
+    if usize::from(len) + overhead > usize::from(mtu) {
+        return Err(DropReason::TooBig);
+    }
+    // Before the meters: a packet that is dropped for another reason is charged to nobody.
+    if headroom < overhead + link.len() {
+        return Err(DropReason::NoHeadroom);
+    }
+    ip.decrement_ttl();
+    Ok(Fitted {
+        tables,
+        way,
+        link,
+        overhead,
+        len,
+        ecn: ip.ecn(),
+    })
+}
