@@ -22,23 +22,52 @@ pub struct Config {
     pub kernel: KernelView,
 }
 
-/// Name and index of a device that is no port.
-pub(super) const STRANGER: (&str, u32) = ("eth9", 99);
+/// Indices of the devices that configurations may name. A test that runs in the kernel says which are there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Devices {
+    /// Of the devices that may be ports: eth0, eth1, eth2.
+    pub ports: [u32; 3],
+    /// Of one that is never a port: eth9.
+    pub stranger: u32,
+    /// Receive queues that each of them has.
+    pub queues: u32,
+}
+
+impl Default for Devices {
+    fn default() -> Self {
+        Self {
+            ports: [10, 11, 12],
+            stranger: 99,
+            queues: 4,
+        }
+    }
+}
+
+/// The device that is never a port.
+const STRANGER: &str = "eth9";
 
 /// A random valid configuration.
 #[must_use]
-pub fn config(rng: &mut Rng) -> Config {
+pub fn config(rng: &mut Rng, devices: &Devices) -> Config {
     let mut config = Config {
         model: empty_model(),
         kernel: KernelView::default(),
     };
     for index in 0..rng.u8(1..=3) {
-        add_port(rng, &mut config, index);
+        let name = format!("eth{index}");
+        let port = Port {
+            mode: BindMode::Auto,
+            xdp: XdpMode::Native,
+        };
+        config.model.ports.insert(name.clone(), port);
+        let ifindex = devices.ports[usize::from(index)];
+        config
+            .kernel
+            .links
+            .insert(name, link(rng, ifindex, devices.queues, index));
     }
-    config
-        .kernel
-        .links
-        .insert(STRANGER.0.into(), link(rng, STRANGER.1, 9));
+    let stranger = link(rng, devices.stranger, devices.queues, 9);
+    config.kernel.links.insert(STRANGER.into(), stranger);
     config
         .kernel
         .addresses
@@ -82,21 +111,13 @@ fn empty_model() -> Model {
     }
 }
 
-fn add_port(rng: &mut Rng, config: &mut Config, index: u8) {
-    let name = format!("eth{index}");
-    let port = Port {
-        mode: BindMode::Auto,
-        xdp: XdpMode::Native,
+fn link(rng: &mut Rng, ifindex: u32, queues: u32, index: u8) -> Link {
+    // A port may be told of fewer queues than its device has: the others have no socket.
+    let queues = if chance(rng, 80) {
+        queues
+    } else {
+        rng.u32(1..=queues)
     };
-    config.model.ports.insert(name.clone(), port);
-    config
-        .kernel
-        .links
-        .insert(name, link(rng, 10 + u32::from(index), index));
-}
-
-fn link(rng: &mut Rng, ifindex: u32, index: u8) -> Link {
-    let queues = rng.u32(1..=4);
     Link {
         ifindex,
         mac: MacAddr::new([2, 0, 0, 0, 0, index]),
@@ -334,7 +355,8 @@ pub(super) fn reach(rng: &mut Rng, config: &mut Config, remote: Ipv4Addr) {
     let Some(ifindex) = any(rng, ports.map(|(_, link)| link.ifindex)) else {
         return;
     };
-    let ifindex = if chance(rng, 3) { STRANGER.1 } else { ifindex };
+    let stranger = config.kernel.links[STRANGER].ifindex;
+    let ifindex = if chance(rng, 3) { stranger } else { ifindex };
     let gateway = chance(rng, 40).then(|| IpAddr::from([192, 0, 2, rng.u8(250..=254)]));
     config
         .kernel

@@ -1,7 +1,7 @@
 //! Random frames for a configuration.
 
 use super::pick::{any, bytes, chance, one_of};
-use super::{Config, Rng, hostile, ipv6, link, traffic};
+use super::{Config, Devices, Rng, hostile, ipv6, link, traffic};
 use crate::packet::Frame;
 
 /// A frame and where it arrives.
@@ -32,7 +32,7 @@ pub(super) struct Draft {
 
 /// A random frame: half of them as the configuration wants them, the others with faults.
 #[must_use]
-pub fn frame(rng: &mut Rng, config: &Config) -> Arriving {
+pub fn frame(rng: &mut Rng, config: &Config, devices: &Devices) -> Arriving {
     let draft = match rng.u32(0..100) {
         0..45 => traffic::from_tunnel(rng, config),
         45..78 => traffic::from_upstream(rng, config),
@@ -61,15 +61,9 @@ pub fn frame(rng: &mut Rng, config: &Config) -> Arriving {
     } else {
         ifindex
     };
-    let queues = config
-        .kernel
-        .links
-        .values()
-        .find(|l| l.ifindex == ifindex)
-        .map_or(1, |l| l.rx_queues);
     Arriving {
         ifindex,
-        queue: rng.u32(0..queues),
+        queue: rng.u32(0..devices.queues),
         frame,
     }
 }

@@ -15,7 +15,7 @@ mod pick;
 mod traffic;
 
 pub use change::change;
-pub use config::{Config, config};
+pub use config::{Config, Devices, config};
 pub use frame::{Arriving, frame};
 
 /// Where randomness comes from.

@@ -10,6 +10,7 @@
 //!
 //! # What a configuration means
 //! The texts speak of tables; this is what the reference expects the compiler to have put there:
+//! - `ports`: of each port's device its index and its receive queues.
 //! - `local_macs`: of each port, its device's MAC. `local_addrs`: the addresses of the namespace.
 //! - `tunnels`: the outer pair, kind and key of each tunnel.
 //! - `links`: for each upstream its port, its VLAN stack and each of its source MACs; without

@@ -16,8 +16,6 @@ pub struct Ingress {
     pub ifindex: u32,
     /// Its receive queue.
     pub queue: u32,
-    /// Receive queues that the port's entry names.
-    pub queues: u32,
     /// Whether a socket is bound to the queue.
     pub socket: bool,
 }
@@ -76,7 +74,7 @@ struct Target {
 }
 
 fn decide(portal: &Portal<'_>, ingress: &Ingress, frame: Bytes<'_>) -> Result<Steered, Decided> {
-    let Some((port_name, _, port)) = portal.port(ingress.ifindex) else {
+    let Some((port_name, link, port)) = portal.port(ingress.ifindex) else {
         return Err(Decided::Drop(Counter::NoPort));
     };
 
@@ -84,10 +82,7 @@ fn decide(portal: &Portal<'_>, ingress: &Ingress, frame: Bytes<'_>) -> Result<St
     frame.range(0, 14)?;
     let (destination, source) = (frame.mac(0)?, frame.mac(6)?);
     let group = destination.octets()[0] & 1 == 1;
-    let ours = portal
-        .link(port_name)
-        .is_some_and(|link| link.mac == destination);
-    if !group && !ours {
+    if !group && destination != link.mac {
         return Err(Decided::Drop(Counter::NotForUs));
     }
 
@@ -114,7 +109,7 @@ fn decide(portal: &Portal<'_>, ingress: &Ingress, frame: Bytes<'_>) -> Result<St
     };
 
     // 7. Redirect.
-    if ingress.queue >= ingress.queues || !ingress.socket {
+    if ingress.queue >= link.rx_queues || !ingress.socket {
         return Err(Decided::Drop(Counter::NoSocket));
     }
     Ok(Steered::Redirect(Meta {
