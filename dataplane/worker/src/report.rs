@@ -1,0 +1,32 @@
+//! What a worker answers when it is asked how it stands.
+
+use tp_pipeline::PortId;
+use tp_xsk::{Mode, SocketSuspects, XdpStatistics};
+
+/// How one socket stands, or how it stood when it was closed.
+#[derive(Clone, Copy, Debug)]
+pub struct SocketReport {
+    /// The port that it serves.
+    pub port: PortId,
+    /// The queue that it serves.
+    pub queue: u32,
+    /// How it is bound.
+    pub mode: Mode,
+    /// The kernel's counts of what it lost; zero where the kernel no longer answers (the device is gone).
+    pub statistics: XdpStatistics,
+    /// Ring entries that did not fit the ledger.
+    pub suspects: SocketSuspects,
+    /// Descriptors in the TX ring that the kernel has not consumed.
+    pub pending: u32,
+}
+
+/// How a worker stands.
+#[derive(Clone, Debug, Default)]
+pub struct WorkerReport {
+    /// Its sockets.
+    pub open: Vec<SocketReport>,
+    /// Sockets that it closed since its start, so that the counters still close.
+    pub closed: Vec<SocketReport>,
+    /// Packets taken in and not yet sent, punted or dropped.
+    pub held: u64,
+}

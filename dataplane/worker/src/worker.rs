@@ -1,0 +1,422 @@
+//! The loop's body: what one worker does in one turn.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use arrayvec::ArrayVec;
+use crossbeam_queue::ArrayQueue;
+use rustix::io::Errno;
+use tp_pipeline::abi::MAX_PORTS;
+use tp_pipeline::{
+    Context, DropReason, Meters, Nanos, Packet, Pipeline, PortId, Snapshot, Verdict, WorkerCounters,
+};
+use tp_xsk::{Burst, Frame, Magazine, Region, Socket};
+
+use crate::link::Link;
+use crate::mailbox::{Epoch, Mailbox};
+use crate::report::{SocketReport, WorkerReport};
+use crate::sleep::Bed;
+
+/// Frames of packets for the kernel; whoever takes them out gives the frames back to the depot.
+pub type Punts = ArrayQueue<Frame>;
+/// Finished frames that the worker shall send out of a port.
+pub type Submissions = ArrayQueue<(PortId, Frame)>;
+
+/// Entries of a worker's queues of punts and submissions.
+const QUEUE: usize = 1024;
+/// Turns without work before a worker sleeps: about as long as a wake-up costs.
+const IDLE_TURNS: u32 = 16;
+/// Sleep while the kernel still has to take or complete something, which rings no bell.
+const SHORT_SLEEP: Duration = Duration::from_millis(1);
+/// Sleep while nothing is under way.
+const LONG_SLEEP: Duration = Duration::from_millis(500);
+
+/// Time of the police: nanoseconds since the fleet's start, the same for all workers.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock(Instant);
+
+impl Clock {
+    /// A clock that starts at zero.
+    #[must_use]
+    pub fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    /// The time; read once a burst.
+    #[inline]
+    fn now(self) -> Nanos {
+        // 2^64 ns are 584 years.
+        Nanos(u64::try_from(self.0.elapsed().as_nanos()).unwrap_or(u64::MAX))
+    }
+}
+
+/// What all workers of a portal share.
+#[derive(Clone, Debug)]
+pub struct Shared {
+    /// The memory of all frames.
+    pub region: Region,
+    /// Token buckets.
+    pub meters: Arc<Meters>,
+    /// The one published root.
+    pub root: Arc<ArcSwap<Snapshot>>,
+    /// Time of the police.
+    pub clock: Clock,
+}
+
+/// How a worker is made.
+#[derive(Debug)]
+pub struct WorkerConfig {
+    /// What it shares with the others.
+    pub shared: Shared,
+    /// Its counters.
+    pub counters: Arc<WorkerCounters>,
+    /// Spin instead of sleeping.
+    pub busy_poll: bool,
+}
+
+/// What the control side may ask of a worker.
+#[derive(Debug)]
+pub(crate) enum Command {
+    Attach(PortId, Box<Socket>),
+    Detach(PortId, Sender<Vec<SocketReport>>),
+    Report(Sender<WorkerReport>),
+    Stop,
+}
+
+/// Whether a turn found something to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Activity {
+    /// Packets moved.
+    Busy,
+    /// Nothing moved.
+    Idle,
+    /// Asked to stop; sockets are closed.
+    Stopped,
+}
+
+/// A worker: sockets in, verdicts, sockets out.
+#[derive(Debug)]
+pub struct Worker {
+    // Read or written each burst.
+    links: Vec<Link>,
+    /// By port: which link sends its packets.
+    egress: [Option<u8>; MAX_PORTS],
+    snapshot: Arc<Snapshot>,
+    pipeline: Pipeline,
+    burst: Burst,
+    magazine: Magazine,
+    counters: Arc<WorkerCounters>,
+    shared: Shared,
+    epoch: Epoch,
+    mailbox: Arc<Mailbox>,
+    punts: Arc<Punts>,
+    submissions: Arc<Submissions>,
+    // Read or written when idle or asked.
+    drain_pending: bool,
+    idle_turns: u32,
+    busy_poll: bool,
+    bed: Bed,
+    commands: Receiver<Command>,
+    closed: VecDeque<SocketReport>,
+}
+
+impl Worker {
+    pub(crate) fn new(
+        config: WorkerConfig,
+        mailbox: Arc<Mailbox>,
+        commands: Receiver<Command>,
+    ) -> Result<Self, Errno> {
+        Ok(Self {
+            links: Vec::new(),
+            egress: [None; MAX_PORTS],
+            snapshot: config.shared.root.load_full(),
+            pipeline: Pipeline::new(),
+            burst: Burst::new(),
+            magazine: config.shared.region.depot().magazine(),
+            counters: config.counters,
+            shared: config.shared,
+            epoch: Epoch::default(),
+            bed: Bed::new(mailbox.bell())?,
+            mailbox,
+            punts: Arc::new(ArrayQueue::new(QUEUE)),
+            submissions: Arc::new(ArrayQueue::new(QUEUE)),
+            drain_pending: false,
+            idle_turns: 0,
+            busy_poll: config.busy_poll,
+            commands,
+            closed: VecDeque::new(),
+        })
+    }
+
+    /// A worker that nobody reaches by a fleet, with these sockets: for benches, which call
+    /// [`Self::turn`] themselves.
+    ///
+    /// # Errors
+    /// Of eventfd and epoll.
+    pub fn detached(
+        config: WorkerConfig,
+        sockets: impl IntoIterator<Item = (PortId, Socket)>,
+    ) -> Result<Self, Errno> {
+        let (_, commands) = std::sync::mpsc::channel();
+        let mut worker = Self::new(config, Arc::new(Mailbox::new()?), commands)?;
+        for (port, socket) in sockets {
+            worker.attach(port, socket);
+        }
+        Ok(worker)
+    }
+
+    /// Where this worker puts packets for the kernel.
+    #[must_use]
+    pub fn punts(&self) -> Arc<Punts> {
+        Arc::clone(&self.punts)
+    }
+
+    /// Where this worker takes finished frames from.
+    #[must_use]
+    pub fn submissions(&self) -> Arc<Submissions> {
+        Arc::clone(&self.submissions)
+    }
+
+    /// The worker's own magazine, for a bench that plays the kernel's side.
+    pub fn magazine(&mut self) -> &mut Magazine {
+        &mut self.magazine
+    }
+
+    /// One look at the mailbox, every socket and the inputs.
+    pub fn turn(&mut self) -> Activity {
+        if self.mailbox.asked() != self.epoch && self.take_orders() == Activity::Stopped {
+            return Activity::Stopped;
+        }
+        let mut moved = 0;
+        for index in 0..self.links.len() {
+            moved += self.receive(index);
+        }
+        moved += self.take_submissions();
+        for link in &mut self.links {
+            link.flush(&mut self.magazine, &self.counters);
+            moved += link.socket.reclaim(&mut self.magazine);
+            link.socket.refill(&mut self.magazine);
+        }
+        if self.drain_pending {
+            self.acknowledge_drained();
+        }
+        if moved > 0 {
+            Activity::Busy
+        } else {
+            Activity::Idle
+        }
+    }
+
+    /// Turns until asked to stop, sleeping when idle.
+    pub(crate) fn run(&mut self) {
+        loop {
+            match self.turn() {
+                Activity::Busy => self.idle_turns = 0,
+                Activity::Idle if self.busy_poll => std::hint::spin_loop(),
+                Activity::Idle => self.rest(),
+                Activity::Stopped => return,
+            }
+        }
+    }
+
+    /// Receives one burst from a link and carries its packets to their verdicts.
+    fn receive(&mut self, index: usize) -> usize {
+        let link = &mut self.links[index];
+        let received = link.socket.receive(&mut self.burst);
+        if received < Pipeline::BURST {
+            link.drained = true;
+        }
+        if received == 0 {
+            return 0;
+        }
+        self.counters.add_rx(received as u64);
+        let context = Context {
+            snapshot: &self.snapshot,
+            meters: &self.shared.meters,
+            counters: &self.counters,
+            port: link.port,
+            now: self.shared.clock.now(),
+        };
+        let mut verdicts = [Verdict::Punt; Pipeline::BURST];
+        judge(
+            &mut self.pipeline,
+            &context,
+            &self.shared.region,
+            &mut self.burst,
+            &mut verdicts,
+        );
+        // The burst is taken apart while links are borrowed: swap it for a moment.
+        let mut burst = std::mem::replace(&mut self.burst, Burst::new());
+        for (frame, verdict) in burst.drain().zip(verdicts) {
+            self.carry_out(frame, verdict);
+        }
+        self.burst = burst;
+        received
+    }
+
+    #[inline]
+    fn carry_out(&mut self, frame: Frame, verdict: Verdict) {
+        match verdict {
+            Verdict::Transmit(port) => self.send(port, frame),
+            Verdict::Punt => match self.punts.push(frame) {
+                Ok(()) => self.counters.add_punted(1),
+                Err(frame) => self.discard(frame, DropReason::PuntQueueFull),
+            },
+            // The pipeline counted it with its reason.
+            Verdict::Drop(_) => self.magazine.free(frame),
+        }
+    }
+
+    #[inline]
+    fn send(&mut self, port: PortId, frame: Frame) {
+        match self.egress.get(port.index()).copied().flatten() {
+            Some(link) => {
+                self.links[usize::from(link)].queue(frame, &mut self.magazine, &self.counters);
+            }
+            None => self.discard(frame, DropReason::NoPort),
+        }
+    }
+
+    #[cold]
+    fn discard(&mut self, frame: Frame, reason: DropReason) {
+        self.counters.add_dropped(reason, 1);
+        self.magazine.free(frame);
+    }
+
+    fn take_submissions(&mut self) -> usize {
+        let mut taken = 0;
+        while taken < Pipeline::BURST {
+            let Some((port, frame)) = self.submissions.pop() else {
+                break;
+            };
+            self.counters.add_originated(1);
+            self.send(port, frame);
+            taken += 1;
+        }
+        taken
+    }
+
+    /// Takes over what the control side published or asked for since the last turn.
+    #[cold]
+    fn take_orders(&mut self) -> Activity {
+        self.mailbox.silence();
+        let epoch = self.mailbox.asked();
+        while let Ok(command) = self.commands.try_recv() {
+            match command {
+                Command::Attach(port, socket) => self.attach(port, *socket),
+                // The asker may have given up waiting.
+                Command::Detach(port, answer) => drop(answer.send(self.detach(port))),
+                Command::Report(answer) => drop(answer.send(self.report())),
+                Command::Stop => {
+                    for port in 0..MAX_PORTS {
+                        self.detach(PortId(u32::try_from(port).unwrap_or(u32::MAX)));
+                    }
+                    self.mailbox.acknowledge(epoch);
+                    return Activity::Stopped;
+                }
+            }
+        }
+        self.snapshot = self.shared.root.load_full();
+        self.epoch = epoch;
+        self.drain_pending = true;
+        for link in &mut self.links {
+            link.drained = false;
+        }
+        self.mailbox.acknowledge(epoch);
+        Activity::Busy
+    }
+
+    fn acknowledge_drained(&mut self) {
+        if self.links.iter().all(|link| link.drained) {
+            self.drain_pending = false;
+            self.mailbox.acknowledge_drained(self.epoch);
+        }
+    }
+
+    fn attach(&mut self, port: PortId, socket: Socket) {
+        if let Some(fd) = socket.as_fd() {
+            // Without it the worker still wakes at the end of each sleep, late but never stuck.
+            let _ = self.bed.add(fd);
+        }
+        self.links.push(Link::new(port, socket));
+        self.map_egress();
+    }
+
+    fn detach(&mut self, port: PortId) -> Vec<SocketReport> {
+        let (gone, kept) = std::mem::take(&mut self.links)
+            .into_iter()
+            .partition(|l| l.port == port);
+        self.links = kept;
+        self.map_egress();
+        let gone: Vec<Link> = gone;
+        let reports: Vec<SocketReport> = gone
+            .into_iter()
+            .map(|link| link.close(&mut self.magazine, &self.counters))
+            .collect();
+        self.closed.extend(&reports);
+        reports
+    }
+
+    /// A port's packets leave by this worker's first socket on it.
+    fn map_egress(&mut self) {
+        self.egress = [None; MAX_PORTS];
+        for (index, link) in self.links.iter().enumerate() {
+            if let Some(entry) = self.egress.get_mut(link.port.index()) {
+                *entry = entry.or(u8::try_from(index).ok());
+            }
+        }
+    }
+
+    fn report(&self) -> WorkerReport {
+        WorkerReport {
+            open: self.links.iter().map(Link::report).collect(),
+            closed: self.closed.iter().copied().collect(),
+            held: self.links.iter().map(Link::held).sum(),
+        }
+    }
+
+    /// Sleeps, once enough turns found nothing.
+    fn rest(&mut self) {
+        self.idle_turns += 1;
+        if self.idle_turns < IDLE_TURNS {
+            return;
+        }
+        for link in &mut self.links {
+            if link.socket.needs_rx_wakeup() {
+                link.socket.wake_rx();
+            }
+        }
+        let waiting = self.links.iter().any(|link| link.socket.pending() > 0);
+        self.bed
+            .sleep(if waiting { SHORT_SLEEP } else { LONG_SLEEP });
+        self.idle_turns = 0;
+    }
+}
+
+/// Runs the pipeline over a burst in place: frames keep their order and get their new extent.
+#[inline]
+fn judge(
+    pipeline: &mut Pipeline,
+    context: &Context<'_>,
+    region: &Region,
+    burst: &mut Burst,
+    verdicts: &mut [Verdict; Pipeline::BURST],
+) {
+    let mut packets: ArrayVec<Packet<'_>, { Pipeline::BURST }> = ArrayVec::new();
+    for frame in burst.as_mut_slice() {
+        let (start, len) = (frame.start(), frame.len());
+        let packet = Packet::new(region.chunk_mut(frame), start, len);
+        packets.push(packet.unwrap_or_else(|| unreachable!("a frame's extent is in its chunk")));
+    }
+    let count = packets.len();
+    pipeline.process(context, &mut packets, &mut verdicts[..count]);
+    let extents: ArrayVec<(usize, usize), { Pipeline::BURST }> =
+        packets.iter().map(|p| (p.start(), p.len())).collect();
+    drop(packets);
+    for (frame, (start, len)) in burst.as_mut_slice().iter_mut().zip(extents) {
+        frame.set_extent(start, len);
+    }
+}
