@@ -2,4 +2,5 @@
 #![forbid(unsafe_code)]
 
 pub mod compile;
+pub mod config;
 pub mod model;

@@ -1,0 +1,120 @@
+//! Counters: each term of the equations is counted where it happens, none is derived.
+//!
+//! - steering: `seen = passed + redirected + sum of its drops`
+//! - ring: `redirected = rx of the workers + losses of the rings`
+//! - worker: `rx + originated + copies = tx + punted + sum of dropped + merged + held`
+//! - frames: `total = sum of the owners`
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// Counts by name; packets unless said otherwise.
+pub type Named = BTreeMap<String, u64>;
+
+/// Answer of `GET /v1/counters`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counters {
+    /// Where packets enter.
+    pub ports: Vec<PortCounters>,
+    /// Steering's counts of frames of devices that are no port.
+    pub no_port: Named,
+    /// Where packets are forwarded.
+    pub workers: Vec<WorkerCounters>,
+    /// Where the frames are.
+    pub frames: FrameLedger,
+}
+
+/// What a port's steering program and rings counted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PortCounters {
+    /// The device.
+    pub port: String,
+    /// Of the steering program, by the names of `abi::Counter`.
+    pub steering: Named,
+    /// Of each socket.
+    pub rings: Vec<RingLosses>,
+}
+
+/// `struct xdp_statistics` of linux/if_xdp.h.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RingLosses {
+    /// The queue.
+    pub queue: u32,
+    /// Dropped for other reasons than a full RX ring.
+    pub rx_dropped: u64,
+    /// Dropped: invalid descriptors in the fill ring.
+    pub rx_invalid_descs: u64,
+    /// Dropped: invalid descriptors in the TX ring.
+    pub tx_invalid_descs: u64,
+    /// Dropped: full RX ring.
+    pub rx_ring_full: u64,
+    /// Times that the fill ring was empty.
+    pub rx_fill_ring_empty_descs: u64,
+    /// Times that the TX ring was empty.
+    pub tx_ring_empty_descs: u64,
+}
+
+/// What a worker counted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkerCounters {
+    /// Its number.
+    pub worker: usize,
+    /// Received from the rings.
+    pub rx: u64,
+    /// Made by the worker (ICMP errors, probes).
+    pub originated: u64,
+    /// Further packets made of one (fragments, replicas).
+    pub copies: u64,
+    /// Sent.
+    pub tx: u64,
+    /// Handed to the kernel.
+    pub punted: u64,
+    /// Packets that became part of another (reassembly).
+    pub merged: u64,
+    /// Waiting in the worker.
+    pub held: u64,
+    /// Dropped, by the names of `DropReason`.
+    pub dropped: Named,
+}
+
+/// Where the frames are, in frames.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FrameLedger {
+    /// All there are.
+    pub total: u64,
+    /// By owner: pool, rings, workers, kernel.
+    pub owners: Named,
+}
+
+/// Answer of `GET /v1/drops`: every reason that has counted anything.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Drops {
+    /// By stage and place.
+    pub drops: Vec<Drop>,
+}
+
+/// A reason that has counted something.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Drop {
+    /// Who dropped.
+    pub stage: DropStage,
+    /// The port, `port/queue`, or the worker's number.
+    pub at: String,
+    /// The counter's name.
+    pub reason: String,
+    /// How many.
+    pub packets: u64,
+}
+
+/// Who dropped a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DropStage {
+    /// The XDP program.
+    Steering,
+    /// The kernel, between program and worker.
+    Ring,
+    /// The pipeline.
+    Worker,
+}

@@ -1,0 +1,354 @@
+//! Does the model fit the machine? What only the kernel's state tells, with places in the file.
+
+use miette::{Diagnostic, Severity, SourceSpan};
+use thiserror::Error;
+
+use super::report::{Problems, Report, Spans, TunnelSpans};
+use crate::model::{KernelView, Link, Model, Name, Tunnel};
+
+/// Kinds of devices that encapsulate (`rtnl_link_ops.kind` of drivers/net and net/): a far end
+/// behind one would be tunnelled twice.
+const TUNNEL_DEVICES: &[&str] = &[
+    "tun",
+    "gre",
+    "gretap",
+    "ip6gre",
+    "ip6gretap",
+    "erspan",
+    "ip6erspan",
+    "ipip",
+    "ip6tnl",
+    "sit",
+    "vti",
+    "vti6",
+    "xfrm",
+    "wireguard",
+    "vxlan",
+    "geneve",
+    "gtp",
+    "bareudp",
+    "amt",
+    "ovpn",
+    "ppp",
+];
+
+/// The model does not fit the machine.
+#[derive(Debug, Error, Diagnostic)]
+pub enum KernelProblem {
+    /// A port that is no device.
+    #[error("there is no device {port}")]
+    #[diagnostic(help("the devices are: {known}"))]
+    NoDevice {
+        /// The port.
+        port: Name,
+        /// The devices there are.
+        known: String,
+        /// Its place.
+        #[label("no such device")]
+        at: SourceSpan,
+    },
+    /// A port whose packets do not fit.
+    #[error(
+        "port {port} has an MTU of {mtu}, more than the {most} that a chunk of {chunk} bytes holds"
+    )]
+    #[diagnostic(help("{remedy}"))]
+    Mtu {
+        /// The port.
+        port: Name,
+        /// Bytes.
+        mtu: u32,
+        /// Bytes.
+        most: u32,
+        /// Bytes.
+        chunk: u32,
+        /// What would be right.
+        remedy: String,
+        /// Its place.
+        #[label("MTU {mtu}")]
+        at: SourceSpan,
+        /// The place of the other.
+        #[label("the size of chunks is set here")]
+        chunk_at: Option<SourceSpan>,
+    },
+    /// More workers than queues.
+    #[error("{workers} workers, but port {port} has {rx} receive and {tx} transmit queues")]
+    #[diagnostic(help("{remedy}"))]
+    Queues {
+        /// How many there are.
+        workers: usize,
+        /// The port.
+        port: Name,
+        /// Receive queues.
+        rx: u32,
+        /// Transmit queues.
+        tx: u32,
+        /// What would be right.
+        remedy: String,
+        /// Its place.
+        #[label("each needs a queue of every port")]
+        at: SourceSpan,
+        /// The place of the other.
+        #[label("this port")]
+        port_at: SourceSpan,
+    },
+    /// A tunnel from an address that is not ours.
+    #[error("{address}, the local address of tunnel {tunnel}, is not an address of this host")]
+    #[diagnostic(help("ip address add {address}/32 dev DEVICE, or name an address that is there"))]
+    LocalNotHere {
+        /// The tunnel.
+        tunnel: Name,
+        /// As written.
+        address: std::net::Ipv4Addr,
+        /// Its place.
+        #[label("not here")]
+        at: SourceSpan,
+    },
+    /// A far end that is this host.
+    #[error("{address}, the far end of tunnel {tunnel}, is an address of this host")]
+    #[diagnostic(help("remote is the client's address"))]
+    RemoteIsHere {
+        /// The tunnel.
+        tunnel: Name,
+        /// As written.
+        address: std::net::Ipv4Addr,
+        /// Its place.
+        #[label("this host")]
+        at: SourceSpan,
+    },
+    /// A far end behind a tunnel.
+    #[error(
+        "the route to {address}, the far end of tunnel {tunnel}, leads into {device}, a {kind} device"
+    )]
+    #[diagnostic(help("route it by a port: ip route add {address}/32 via GATEWAY dev PORT"))]
+    RouteIntoTunnel {
+        /// The tunnel.
+        tunnel: Name,
+        /// As written.
+        address: std::net::Ipv4Addr,
+        /// The device.
+        device: Name,
+        /// Its kind.
+        kind: String,
+        /// Its place.
+        #[label("reached through a tunnel")]
+        at: SourceSpan,
+    },
+    /// A far end that no port leads to.
+    #[error(
+        "the route to {address}, the far end of tunnel {tunnel}, leads to {device}, which is no port"
+    )]
+    #[diagnostic(help("add [ports.{device}], or route it by one of: {ports}"))]
+    RouteToNoPort {
+        /// The tunnel.
+        tunnel: Name,
+        /// As written.
+        address: std::net::Ipv4Addr,
+        /// The device.
+        device: Name,
+        /// The ports there are.
+        ports: String,
+        /// Its place.
+        #[label("not reached by a port")]
+        at: SourceSpan,
+    },
+    /// A far end that is not reached now.
+    #[error("there is no route to {address}, the far end of tunnel {tunnel}")]
+    #[diagnostic(
+        severity(Warning),
+        help("packets for it are dropped until the kernel has one: ip route get {address}")
+    )]
+    Unreachable {
+        /// The tunnel.
+        tunnel: Name,
+        /// As written.
+        address: std::net::Ipv4Addr,
+        /// Its place.
+        #[label("unreachable")]
+        at: SourceSpan,
+    },
+}
+
+/// What a comparison with the machine found.
+#[derive(Debug, Default)]
+pub struct KernelCheck {
+    /// Why the model cannot run here.
+    pub errors: Option<Report>,
+    /// What will not work until the kernel's state changes.
+    pub warnings: Option<Report>,
+}
+
+/// Largest MTU of a port whose frames are received into chunks of `chunk` bytes: the kernel keeps
+/// 256 bytes in front (`XDP_PACKET_HEADROOM` of linux/bpf.h), and a frame has an Ethernet header
+/// and up to two VLAN tags besides its packet.
+#[must_use]
+pub const fn max_mtu(chunk: u32) -> u32 {
+    const XDP_PACKET_HEADROOM: u32 = 256;
+    const ETHERNET: u32 = 14;
+    const VLANS: u32 = 8;
+    chunk.saturating_sub(XDP_PACKET_HEADROOM + ETHERNET + VLANS)
+}
+
+/// Compares the model with the kernel's state. `kernel` must have looked up the far ends
+/// (`Mirror::resolve`): one that it does not hold is unreachable.
+#[must_use]
+pub fn check_kernel(model: &Model, kernel: &KernelView, spans: &Spans) -> KernelCheck {
+    let mut problems = Problems::default();
+    for name in model.ports.keys() {
+        check_port(name, model, kernel, spans, &mut problems);
+    }
+    for (name, tunnel) in &model.tunnels {
+        if let Some(places) = spans.tunnels.get(name) {
+            check_tunnel(name, tunnel, model, kernel, *places, &mut problems);
+        }
+    }
+    let (warnings, errors) = problems.split(|p| p.severity() == Some(Severity::Warning));
+    KernelCheck {
+        errors: errors.into_report(&spans.source),
+        warnings: warnings.into_report(&spans.source),
+    }
+}
+
+fn check_port(
+    name: &Name,
+    model: &Model,
+    kernel: &KernelView,
+    spans: &Spans,
+    problems: &mut Problems,
+) {
+    let at = spans
+        .ports
+        .get(name)
+        .copied()
+        .unwrap_or_else(|| (0..0).into());
+    let Some(link) = kernel.links.get(name) else {
+        let known: Vec<&str> = kernel
+            .links
+            .keys()
+            .map(String::as_str)
+            .filter(|n| *n != "lo")
+            .collect();
+        problems.push(KernelProblem::NoDevice {
+            port: name.clone(),
+            known: known.join(", "),
+            at,
+        });
+        return;
+    };
+    let chunk = model.portal.memory.chunk;
+    let most = max_mtu(chunk);
+    if link.mtu > most {
+        problems.push(KernelProblem::Mtu {
+            port: name.clone(),
+            mtu: link.mtu,
+            most,
+            chunk,
+            remedy: mtu_remedy(name, link.mtu, most),
+            at,
+            chunk_at: spans.chunk,
+        });
+    }
+    let workers = model.portal.workers.len();
+    let queues = link.rx_queues.min(link.tx_queues);
+    if workers > queues as usize {
+        problems.push(KernelProblem::Queues {
+            workers,
+            port: name.clone(),
+            rx: link.rx_queues,
+            tx: link.tx_queues,
+            remedy: format!(
+                "no more workers than {queues}, or more queues: ethtool -L {name} combined {workers}"
+            ),
+            at: spans.workers,
+            port_at: at,
+        });
+    }
+}
+
+fn mtu_remedy(port: &Name, mtu: u32, most: u32) -> String {
+    let lower = format!("ip link set {port} mtu {most}");
+    if mtu <= max_mtu(4096) {
+        format!("memory = {{ chunk = 4096 }}, or {lower}")
+    } else {
+        lower
+    }
+}
+
+fn check_tunnel(
+    name: &Name,
+    tunnel: &Tunnel,
+    model: &Model,
+    kernel: &KernelView,
+    places: TunnelSpans,
+    problems: &mut Problems,
+) {
+    if !kernel.addresses.contains(&tunnel.local.into()) {
+        let (tunnel, address) = (name.clone(), tunnel.local);
+        problems.push(KernelProblem::LocalNotHere {
+            tunnel,
+            address,
+            at: places.local,
+        });
+    }
+    let (address, at) = (tunnel.remote, places.remote);
+    let tunnel = name.clone();
+    if kernel.addresses.contains(&address.into()) {
+        problems.push(KernelProblem::RemoteIsHere {
+            tunnel,
+            address,
+            at,
+        });
+        return;
+    }
+    let Some(route) = kernel.underlay.get(&address.into()) else {
+        problems.push(KernelProblem::Unreachable {
+            tunnel,
+            address,
+            at,
+        });
+        return;
+    };
+    let Some((device, link)) = device(kernel, route.ifindex) else {
+        // Deleted between the route's look-up and this: the same as no route.
+        problems.push(KernelProblem::Unreachable {
+            tunnel,
+            address,
+            at,
+        });
+        return;
+    };
+    let device = device.clone();
+    let is_port = model.ports.contains_key(&device);
+    match &link.kind {
+        // A TAP device has kind "tun" too; configured as a port it is one.
+        Some(kind) if is_port && kind == "tun" => {}
+        Some(kind) if TUNNEL_DEVICES.contains(&kind.as_str()) => {
+            let kind = kind.clone();
+            problems.push(KernelProblem::RouteIntoTunnel {
+                tunnel,
+                address,
+                device,
+                kind,
+                at,
+            });
+        }
+        _ if !is_port => {
+            let ports: Vec<&str> = model.ports.keys().map(String::as_str).collect();
+            let ports = ports.join(", ");
+            problems.push(KernelProblem::RouteToNoPort {
+                tunnel,
+                address,
+                device,
+                ports,
+                at,
+            });
+        }
+        _ => {}
+    }
+}
+
+fn device(kernel: &KernelView, ifindex: u32) -> Option<(&Name, &Link)> {
+    kernel
+        .links
+        .iter()
+        .find(|(_, link)| link.ifindex == ifindex)
+}
