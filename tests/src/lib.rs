@@ -6,3 +6,4 @@ pub mod generate;
 pub mod lab;
 pub mod packet;
 pub mod reference;
+pub mod traffic;

@@ -18,12 +18,12 @@ pub enum LabError {
         /// The kernel's answer.
         source: io::Error,
     },
-    /// The kernel refused an rtnetlink request.
+    /// An rtnetlink exchange failed otherwise than by the kernel's refusal.
     #[error("{what}: {source}")]
     Netlink {
         /// What was being done.
         what: String,
-        /// The kernel's answer.
+        /// How.
         source: rtnetlink::Error,
     },
     /// A program that the laboratory needs is missing or failed.

@@ -5,8 +5,8 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::process::{self, Shared};
-use super::scratch::Scratch;
+use super::process::{self, Shared, Spawner};
+use super::scratch::{PublicName, Scratch};
 use super::{Bridge, End, LabError, Ns, Process, link};
 
 /// Number of the next laboratory of this process.
@@ -18,6 +18,8 @@ pub struct Lab {
     name: String,
     namespaces: Mutex<Vec<Ns>>,
     processes: Mutex<Vec<Arc<Shared>>>,
+    names: Mutex<Vec<PublicName>>,
+    spawner: Spawner,
     // Declared last, dropped last: logs and mounts outlive the processes that use them.
     scratch: Scratch,
 }
@@ -34,6 +36,8 @@ impl Lab {
             name,
             namespaces: Mutex::default(),
             processes: Mutex::default(),
+            names: Mutex::default(),
+            spawner: Spawner::start(),
         })
     }
 
@@ -67,10 +71,22 @@ impl Lab {
 
     /// Starts a process, usually of [`Ns::command`], with its output in files of the directory. The name tells
     /// it from others in messages and names the files.
-    pub fn spawn(&self, name: &str, command: &mut Command) -> Result<Process, LabError> {
-        let process = Process::start(self.directory(), name, command)?;
+    ///
+    /// Of the command count program, arguments, environment and directory. The process dies with this one.
+    pub fn spawn(&self, name: &str, command: &Command) -> Result<Process, LabError> {
+        let process = Process::start(&self.spawner, self.directory(), name, command)?;
         lock(&self.processes).push(process.shared());
         Ok(process)
+    }
+
+    /// Gives the namespaces that are there names for people: `LAB-NAMESPACE` in `/run/netns`, where `ip netns`
+    /// and `nsenter --net=/run/netns/...` find them until the laboratory ends.
+    pub fn publish(&self) -> Result<(), LabError> {
+        for ns in lock(&self.namespaces).iter() {
+            let name = PublicName::give(ns, &format!("{}-{}", self.name, ns.name()))?;
+            lock(&self.names).push(name);
+        }
+        Ok(())
     }
 
     /// Ids of the processes that are in its namespaces, whoever started them.

@@ -98,8 +98,7 @@ impl End {
         let link = link
             .mtu(self.mtu)
             .append_extra_attribute(LinkAttribute::NumTxQueues(self.queues))
-            .append_extra_attribute(LinkAttribute::NumRxQueues(self.queues))
-            .up();
+            .append_extra_attribute(LinkAttribute::NumRxQueues(self.queues));
         match self.mac {
             Some(mac) => link.address(mac.to_vec()),
             None => link,
@@ -140,7 +139,7 @@ impl From<(&Ns, &str)> for End {
     }
 }
 
-/// Makes a pair, each end in its own namespace from the start and up.
+/// Makes a pair, each end in its own namespace from the start, and sets both up.
 pub(crate) fn add_veth(left: &End, right: &End) -> Result<(), LabError> {
     let peer = right
         .describe(LinkMessageBuilder::<LinkUnspec>::new().name(right.name.clone()))
@@ -158,6 +157,10 @@ pub(crate) fn add_veth(left: &End, right: &End) -> Result<(), LabError> {
         right.name
     );
     left.ns.run(|| netlink::add_link(&what, message))??;
-    left.turn_offloads_off()?;
-    right.turn_offloads_off()
+    for end in [left, right] {
+        end.turn_offloads_off()?;
+        // Only when both ends exist: veth_open answers ENOTCONN to an end without its peer.
+        end.ns.link_up(&end.name)?;
+    }
+    Ok(())
 }

@@ -14,8 +14,9 @@
 //! ```
 //!
 //! Invariants:
-//! - A namespace has no name in the file system; file descriptors of this process alone hold it. When the
-//!   process ends, in whatever way, the kernel removes the namespaces and every device in them.
+//! - File descriptors of this process hold the namespaces, and processes started through it die with it. When
+//!   it ends, in whatever way, the kernel removes the namespaces and every device in them. (A killed process
+//!   leaves the directory behind, and names given by [`Lab::publish`].)
 //! - No device is ever made in the namespace of the caller: a veth end is born where it belongs.
 //! - Dropping the [`Lab`] ends every process that was started through it or that is in one of its namespaces.
 //! - Every checksum on a wire is complete and no packet is larger than the MTU: checksum and segmentation

@@ -201,9 +201,12 @@ fn talk<T>(
         let (connection, handle, _) =
             rtnetlink::new_connection().map_err(|source| LabError::os(what, source))?;
         tokio::spawn(connection);
-        ask(handle).await.map_err(|source| LabError::Netlink {
-            what: what.to_owned(),
-            source,
+        ask(handle).await.map_err(|error| match error {
+            rtnetlink::Error::NetlinkError(refused) => LabError::os(what, refused.to_io()),
+            source => LabError::Netlink {
+                what: what.to_owned(),
+                source,
+            },
         })
     })
 }

@@ -1,10 +1,11 @@
 //! Processes of a laboratory: started with their output in files, ended and reaped with it.
 
 use std::fs::{self, File};
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -34,9 +35,10 @@ pub(crate) struct Shared {
 impl Process {
     /// Starts the command with its output in `NAME.out` and `NAME.err` of the directory.
     pub(crate) fn start(
+        spawner: &Spawner,
         directory: &Path,
         name: &str,
-        command: &mut Command,
+        command: &Command,
     ) -> Result<Self, LabError> {
         let stdout = directory.join(format!("{name}.out"));
         let stderr = directory.join(format!("{name}.err"));
@@ -44,11 +46,13 @@ impl Process {
             File::create(path)
                 .map_err(|source| LabError::os(format!("make {}", path.display()), source))
         };
-        let child = command
+        let mut command = bound_to_this_process(command);
+        command
             .stdin(Stdio::null())
             .stdout(create(&stdout)?)
-            .stderr(create(&stderr)?)
-            .spawn()
+            .stderr(create(&stderr)?);
+        let child = spawner
+            .spawn(command)
             .map_err(|source| LabError::os(format!("start {name}"), source))?;
         let shared = Shared {
             name: name.to_owned(),
@@ -172,6 +176,57 @@ impl Shared {
     fn child(&self) -> MutexGuard<'_, Child> {
         self.child.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A thread that starts processes. It lives as long as the laboratory because a parent death signal comes when
+/// the *thread* that forked ends (prctl(2), `PR_SET_PDEATHSIG`).
+#[derive(Debug)]
+pub(crate) struct Spawner {
+    jobs: mpsc::Sender<Job>,
+}
+
+type Job = (Command, mpsc::Sender<io::Result<Child>>);
+
+impl Spawner {
+    pub(crate) fn start() -> Self {
+        let (jobs, queue) = mpsc::channel::<Job>();
+        // Ends when the sender is dropped.
+        thread::spawn(move || {
+            for (mut command, answer) in queue {
+                // The asker waits for the answer, so it is there to take it.
+                let _ = answer.send(command.spawn());
+            }
+        });
+        Self { jobs }
+    }
+
+    fn spawn(&self, command: Command) -> io::Result<Child> {
+        let (answer, answered) = mpsc::channel();
+        let gone = |_| io::Error::from(io::ErrorKind::BrokenPipe);
+        self.jobs
+            .send((command, answer))
+            .map_err(|_| gone(mpsc::RecvError))?;
+        answered.recv().map_err(gone)?
+    }
+}
+
+/// The same command, killed by the kernel when this process dies without a chance to clean up.
+fn bound_to_this_process(command: &Command) -> Command {
+    let mut bound = Command::new("setpriv");
+    bound
+        .args(["--pdeathsig", "KILL", "--"])
+        .arg(command.get_program())
+        .args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => bound.env(name, value),
+            None => bound.env_remove(name),
+        };
+    }
+    if let Some(directory) = command.get_current_dir() {
+        bound.current_dir(directory);
+    }
+    bound
 }
 
 /// Ids of the processes whose main thread is in one of the network namespaces, this one excepted.

@@ -1,11 +1,12 @@
-//! A directory that goes with its value, mounts inside it included.
+//! What a laboratory puts into the file system: a directory and names of namespaces. Each goes with its value.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 
-use nix::mount::{MntFlags, umount2};
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
-use super::LabError;
+use super::{LabError, Ns};
 
 /// A directory for configurations, sockets, logs and bpffs mounts of one laboratory.
 #[derive(Debug)]
@@ -36,6 +37,40 @@ impl Drop for Scratch {
             }
         }
         if let Err(error) = fs::remove_dir_all(&self.path) {
+            eprintln!("laboratory: {} stays: {error}", self.path.display());
+        }
+    }
+}
+
+/// Where iproute2 looks for named namespaces.
+const NAMES: &str = "/run/netns";
+
+/// A name of a namespace for `ip netns`: a bind mount of its nsfs file.
+#[derive(Debug)]
+pub(crate) struct PublicName {
+    path: PathBuf,
+}
+
+impl PublicName {
+    pub(crate) fn give(ns: &Ns, name: &str) -> Result<Self, LabError> {
+        let path = Path::new(NAMES).join(name);
+        let failed = |error: io::Error| LabError::os(format!("make {}", path.display()), error);
+        fs::create_dir_all(NAMES).map_err(failed)?;
+        File::create_new(&path).map_err(failed)?;
+        // From here on dropping it removes what was made.
+        let made = Self { path: path.clone() };
+        let none = None::<&Path>;
+        mount(Some(&ns.path()), &path, none, MsFlags::MS_BIND, none)
+            .map_err(|error| LabError::os(format!("mount {}", path.display()), error))?;
+        Ok(made)
+    }
+}
+
+impl Drop for PublicName {
+    fn drop(&mut self) {
+        // EINVAL when the mount itself was what failed.
+        let _ = umount2(&self.path, MntFlags::MNT_DETACH);
+        if let Err(error) = fs::remove_file(&self.path) {
             eprintln!("laboratory: {} stays: {error}", self.path.display());
         }
     }
