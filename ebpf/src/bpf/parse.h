@@ -1,0 +1,320 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/*
+ * From bytes to what steering decides by: each function reads one header, leaves the
+ * cursor behind it, and answers GO_ON or how the frame ends.
+ */
+#ifndef TP_PARSE_H
+#define TP_PARSE_H
+
+#include <linux/bpf.h>
+#include <linux/if_ether.h>
+#include <linux/in.h>
+#include <linux/in6.h>
+#include <linux/ip.h>
+#include <linux/ipv6.h>
+#include <stdbool.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#include "abi.h"
+
+/* The frame is not decided yet. */
+#define GO_ON TP_COUNTERS
+
+#define MAX_VLANS 2
+#define MAX_EXTENSIONS 4
+
+#define VLAN_VID_MASK 0x0fff /* IEEE 802.1Q section 9.6 */
+
+#define IPV4_MORE_FRAGMENTS 0x2000 /* RFC 791 section 3.1 */
+#define IPV4_OFFSET_MASK 0x1fff
+#define IPV6_MORE_FRAGMENTS 0x0001 /* RFC 8200 section 4.5 */
+#define IPV6_OFFSET_MASK 0xfff8
+
+#define GRE_CHECKSUM 0x8000 /* RFC 2784 section 2.1 */
+#define GRE_KEY 0x2000      /* RFC 2890 section 2 */
+#define GRE_SEQUENCE 0x1000
+/* Routing and the RFC 1701 bits that RFC 2784 section 2.2 says to refuse, and the version. */
+#define GRE_REFUSED (0x4000 | 0x0800 | 0x0400 | 0x0007)
+#define GRE_WORD 4 /* each optional field is one word, checksum with reserved1 */
+
+#define TYPE_LLDP 0x88cc /* IEEE 802.1AB section 7.3; not in linux/if_ether.h of all ages */
+#define TYPE_TEB 0x6558  /* Transparent Ethernet Bridging, IEEE 802 numbers */
+
+/* RFC 792. <linux/icmp.h> would do, but its includes need a C library for the BPF target. */
+#define ICMP_UNREACHABLE 3
+#define ICMP_TIME_EXCEEDED 11
+#define ICMP_PARAMETER_PROBLEM 12
+
+#define ICMPV6_MLD_FIRST 130 /* RFC 2710, RFC 4861: MLDv1, RS, RA, NS, NA, Redirect */
+#define ICMPV6_ND_LAST 137
+#define ICMPV6_MLDV2_REPORT 143 /* RFC 3810 */
+
+struct vlan_header {
+	__be16 tci;
+	__be16 type;
+};
+
+struct gre_header {
+	__be16 flags;
+	__be16 type;
+};
+
+struct icmp_header {
+	__u8 type;
+	__u8 code;
+	__be16 checksum;
+	__be32 rest; /* by type; an error's quote follows */
+};
+
+/* The first words of every IPv6 extension header (RFC 8200 section 4.2), with the fragment
+ * header's own (section 4.5).
+ */
+struct extension_header {
+	__u8 next;
+	__u8 length; /* in units of 8 bytes, the first not counted */
+	__be16 fragment;
+	__be32 identification;
+};
+
+/* A frame, and what has been read of it. */
+struct frame {
+	void *data;
+	void *pos; /* the next header; behind the end if one claims to be longer than the frame */
+	void *end;
+	struct tp_link_key link;     /* whence it came: port, VLANs, source MAC */
+	struct tp_tunnel_key tunnel; /* outer addresses; the rest by read_gre() */
+	struct tp_meta meta;         /* for the worker, if it is redirected */
+	__be16 type;                 /* what the frame carries */
+	__u8 protocol;               /* what the IP packet carries */
+	bool ipv4;
+	bool group;          /* to a group address */
+	bool fragment;       /* of an IP packet, the first one or not */
+	bool later_fragment; /* not the first one: what follows is no header */
+};
+
+/* The next header, or NULL if the frame ends inside of it. */
+static __always_inline void *take(struct frame *f, __u32 size)
+{
+	void *header = f->pos;
+
+	if (header + size > f->end)
+		return NULL;
+	f->pos = header + size;
+	return header;
+}
+
+static __always_inline __u16 offset(const struct frame *f)
+{
+	return f->pos - f->data;
+}
+
+static __always_inline void map_ipv4(__u8 *to, __be32 addr)
+{
+	__u32 *word = (__u32 *)to;
+
+	word[0] = 0;
+	word[1] = 0;
+	word[2] = bpf_htonl(0xffff);
+	word[3] = addr;
+}
+
+static __always_inline bool is_vlan(__be16 type)
+{
+	return type == bpf_htons(ETH_P_8021Q) || type == bpf_htons(ETH_P_8021AD);
+}
+
+static __always_inline bool is_tunnel_protocol(__u8 protocol)
+{
+	return protocol == IPPROTO_IPIP || protocol == IPPROTO_IPV6 || protocol == IPPROTO_GRE;
+}
+
+static __always_inline enum tp_counter read_vlans(struct frame *f)
+{
+	struct vlan_header *tag;
+	__u16 vid;
+
+	for (int i = 0; i < MAX_VLANS && is_vlan(f->type); i++) {
+		tag = take(f, sizeof(*tag));
+		if (!tag)
+			return TP_DROP_TRUNCATED;
+		vid = bpf_ntohs(tag->tci) & VLAN_VID_MASK;
+		if (vid) {
+			if (f->type == bpf_htons(ETH_P_8021AD))
+				vid |= TP_VLAN_8021AD;
+			/* Not an index: the stack would then be addressed by a variable. */
+			if (f->link.vlan[0])
+				f->link.vlan[1] = vid;
+			else
+				f->link.vlan[0] = vid;
+		}
+		f->meta.vlans++;
+		f->type = tag->type;
+	}
+	return is_vlan(f->type) ? TP_DROP_ETHERTYPE : GO_ON;
+}
+
+static __always_inline enum tp_counter read_ipv4(struct frame *f)
+{
+	struct iphdr *ip = take(f, sizeof(*ip));
+	__u16 fragment;
+
+	if (!ip)
+		return TP_DROP_TRUNCATED;
+	if (ip->version != 4 || ip->ihl < 5)
+		return TP_DROP_MALFORMED;
+	f->pos = (void *)ip + ip->ihl * 4;
+	if (f->pos > f->end)
+		return TP_DROP_TRUNCATED;
+
+	fragment = bpf_ntohs(ip->frag_off);
+	f->ipv4 = true;
+	f->protocol = ip->protocol;
+	f->fragment = fragment & (IPV4_MORE_FRAGMENTS | IPV4_OFFSET_MASK);
+	f->later_fragment = fragment & IPV4_OFFSET_MASK;
+	map_ipv4(f->tunnel.remote, ip->saddr);
+	map_ipv4(f->tunnel.local, ip->daddr);
+	return f->protocol == IPPROTO_IGMP ? TP_PASSED : GO_ON;
+}
+
+static __always_inline bool is_extension(__u8 protocol)
+{
+	return protocol == IPPROTO_HOPOPTS || protocol == IPPROTO_ROUTING ||
+	       protocol == IPPROTO_FRAGMENT || protocol == IPPROTO_DSTOPTS;
+}
+
+static __always_inline enum tp_counter read_extensions(struct frame *f)
+{
+	struct extension_header *ext;
+	__u16 fragment;
+
+	for (int i = 0; i < MAX_EXTENSIONS && is_extension(f->protocol); i++) {
+		ext = take(f, sizeof(*ext));
+		if (!ext)
+			return TP_DROP_TRUNCATED;
+		if (f->protocol == IPPROTO_FRAGMENT) {
+			fragment = bpf_ntohs(ext->fragment);
+			f->fragment |= !!(fragment & (IPV6_MORE_FRAGMENTS | IPV6_OFFSET_MASK));
+			f->later_fragment |= !!(fragment & IPV6_OFFSET_MASK);
+		} else {
+			f->pos += ext->length * 8;
+		}
+		f->protocol = ext->next;
+	}
+	return is_extension(f->protocol) ? TP_DROP_MALFORMED : GO_ON;
+}
+
+/* Whether the kernel, not we, speaks this: neighbour discovery and multicast listeners. */
+static __always_inline enum tp_counter read_icmpv6(struct frame *f)
+{
+	__u8 *type;
+
+	if (f->protocol != IPPROTO_ICMPV6 || f->later_fragment)
+		return GO_ON;
+	type = f->pos;
+	if ((void *)(type + 1) > f->end)
+		return TP_DROP_TRUNCATED;
+	if ((*type >= ICMPV6_MLD_FIRST && *type <= ICMPV6_ND_LAST) || *type == ICMPV6_MLDV2_REPORT)
+		return TP_PASSED;
+	return GO_ON;
+}
+
+static __always_inline enum tp_counter read_ipv6(struct frame *f)
+{
+	struct ipv6hdr *ip = take(f, sizeof(*ip));
+	enum tp_counter end;
+
+	if (!ip)
+		return TP_DROP_TRUNCATED;
+	if (ip->version != 6)
+		return TP_DROP_MALFORMED;
+	f->protocol = ip->nexthdr;
+	__builtin_memcpy(f->tunnel.remote, &ip->saddr, sizeof(f->tunnel.remote));
+	__builtin_memcpy(f->tunnel.local, &ip->daddr, sizeof(f->tunnel.local));
+	end = read_extensions(f);
+	if (end != GO_ON)
+		return end;
+	return read_icmpv6(f);
+}
+
+/* Link protocols pass; of the rest only IP goes on, and only to one receiver. */
+static __always_inline enum tp_counter read_network(struct frame *f)
+{
+	enum tp_counter end;
+
+	f->meta.l3_off = offset(f);
+	switch (bpf_ntohs(f->type)) {
+	case ETH_P_ARP:
+	case TYPE_LLDP:
+	case ETH_P_SLOW:
+		return TP_PASSED;
+	case ETH_P_IP:
+		end = read_ipv4(f);
+		break;
+	case ETH_P_IPV6:
+		end = read_ipv6(f);
+		break;
+	default:
+		end = f->group ? TP_DROP_GROUP : TP_DROP_ETHERTYPE;
+	}
+	if (end != GO_ON)
+		return end;
+	f->meta.l4_off = offset(f);
+	return f->group ? TP_DROP_GROUP : GO_ON;
+}
+
+/* The kind of tunnel whose GRE header names this type of payload; 0 for none of ours. */
+static __always_inline __u8 gre_kind(__be16 type)
+{
+	switch (bpf_ntohs(type)) {
+	case ETH_P_IP:
+	case ETH_P_IPV6:
+		return TP_KIND_GRE;
+	case TYPE_TEB:
+		return TP_KIND_EGRE;
+	default:
+		return 0;
+	}
+}
+
+static __always_inline enum tp_counter read_gre_key(struct frame *f)
+{
+	__be32 *key = take(f, GRE_WORD);
+
+	if (!key)
+		return TP_DROP_TRUNCATED;
+	f->tunnel.key_be = *key;
+	f->tunnel.flags = TP_TUNNEL_KEY_PRESENT;
+	return GO_ON;
+}
+
+/* The GRE header up to its key, into f->tunnel. What a router quotes in an ICMP error may
+ * end there: `whole` asks for the sequence number too.
+ */
+static __always_inline enum tp_counter read_gre(struct frame *f, bool whole)
+{
+	struct gre_header *gre = take(f, sizeof(*gre));
+	enum tp_counter end;
+	__u16 flags;
+
+	if (!gre)
+		return TP_DROP_TRUNCATED;
+	flags = bpf_ntohs(gre->flags);
+	if (flags & GRE_REFUSED)
+		return TP_DROP_GRE_UNSUPPORTED;
+	if (flags & GRE_CHECKSUM)
+		f->pos += GRE_WORD;
+	if (flags & GRE_KEY) {
+		end = read_gre_key(f);
+		if (end != GO_ON)
+			return end;
+	}
+	if (whole && flags & GRE_SEQUENCE)
+		f->pos += GRE_WORD;
+	if (whole && f->pos > f->end)
+		return TP_DROP_TRUNCATED;
+	f->tunnel.kind = gre_kind(gre->type);
+	return f->tunnel.kind ? GO_ON : TP_DROP_UNKNOWN_TUNNEL;
+}
+
+#endif

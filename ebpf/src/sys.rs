@@ -1,0 +1,119 @@
+//! The bpf(2) calls that libbpf-rs has no safe form of.
+#![allow(unsafe_code, reason = "libbpf's C interface")]
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::ptr;
+
+use libbpf_rs::libbpf_sys as bpf;
+use libbpf_rs::{MapCore, MapHandle};
+
+pub(crate) use bpf::{XDP_DROP, XDP_PASS, XDP_REDIRECT};
+
+/// Most bytes of metadata (`xdp_metalen_invalid` in include/net/xdp.h).
+const MAX_META: usize = 255;
+
+/// libbpf answers a negative errno.
+fn check(ret: i32) -> io::Result<i32> {
+    if ret < 0 {
+        Err(io::Error::from_raw_os_error(-ret))
+    } else {
+        Ok(ret)
+    }
+}
+
+/// The size of an options struct: how libbpf knows which version of it the caller has.
+#[allow(
+    clippy::cast_possible_truncation,
+    reason = "structs of some hundred bytes"
+)]
+const fn size<T>() -> u32 {
+    size_of::<T>() as u32
+}
+
+/// A run of an XDP program on one frame.
+pub(crate) struct XdpRun {
+    pub(crate) action: u32,
+    /// Metadata, then the packet.
+    pub(crate) data: Vec<u8>,
+    pub(crate) meta_len: usize,
+    pub(crate) mean_ns: u32,
+}
+
+/// Runs an XDP program `repeat` times on a frame.
+pub(crate) fn run_xdp(
+    program: BorrowedFd<'_>,
+    frame: &[u8],
+    ifindex: u32,
+    queue: u32,
+    repeat: u32,
+) -> io::Result<XdpRun> {
+    let len = u32::try_from(frame.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
+    let mut data = vec![0; frame.len() + MAX_META];
+    let context = bpf::xdp_md {
+        data_end: len,
+        ingress_ifindex: ifindex,
+        rx_queue_index: queue,
+        ..Default::default()
+    };
+    let mut context_out = bpf::xdp_md::default();
+    let mut opts = bpf::bpf_test_run_opts {
+        sz: size::<bpf::bpf_test_run_opts>().into(),
+        data_in: frame.as_ptr().cast(),
+        data_size_in: len,
+        data_out: data.as_mut_ptr().cast(),
+        #[allow(
+            clippy::cast_possible_truncation,
+            reason = "255 more than a u32 that the kernel took"
+        )]
+        data_size_out: data.len() as u32,
+        ctx_in: ptr::from_ref(&context).cast(),
+        ctx_size_in: size::<bpf::xdp_md>(),
+        ctx_out: ptr::from_mut(&mut context_out).cast(),
+        ctx_size_out: size::<bpf::xdp_md>(),
+        repeat: i32::try_from(repeat).map_err(|_| io::ErrorKind::InvalidInput)?,
+        ..Default::default()
+    };
+    // SAFETY: every pointer in `opts` is to a buffer of the size that stands beside it, and all
+    // of them live until the call returns.
+    check(unsafe { bpf::bpf_prog_test_run_opts(program.as_raw_fd(), &mut opts) })?;
+    data.truncate(opts.data_size_out as usize);
+    Ok(XdpRun {
+        action: opts.retval,
+        data,
+        meta_len: context_out.data as usize,
+        mean_ns: opts.duration,
+    })
+}
+
+/// All values of a per-CPU array of u64: the CPUs of index 0, those of index 1, and so on.
+pub(crate) fn percpu_array(map: &MapHandle, cpus: usize) -> io::Result<Vec<u64>> {
+    let entries = map.max_entries();
+    let mut keys = vec![0u32; entries as usize];
+    let mut values = vec![0u64; entries as usize * cpus];
+    let mut next = 0u32;
+    let mut count = entries;
+    let opts = bpf::bpf_map_batch_opts {
+        sz: size::<bpf::bpf_map_batch_opts>().into(),
+        ..Default::default()
+    };
+    // SAFETY: `keys` and `values` have room for `count` keys of 4 bytes and as many values of 8
+    // bytes for each possible CPU; `next` takes the position behind the last key.
+    let ret = unsafe {
+        bpf::bpf_map_lookup_batch(
+            map.as_fd().as_raw_fd(),
+            ptr::null_mut(),
+            ptr::from_mut(&mut next).cast(),
+            keys.as_mut_ptr().cast(),
+            values.as_mut_ptr().cast(),
+            &mut count,
+            &opts,
+        )
+    };
+    check(ret)?;
+    if count == entries {
+        Ok(values)
+    } else {
+        Err(io::ErrorKind::UnexpectedEof.into())
+    }
+}
