@@ -2,10 +2,12 @@
 #![forbid(unsafe_code)]
 
 mod device;
+mod generator;
 mod sink;
 mod template;
 
 pub use device::DeviceError;
+pub use generator::{Generator, GeneratorConfig, GeneratorError, Rate, Sent, run_in_turn};
 pub use sink::{Counts, FlowTally, OuterSignature, Signature, Sink, SinkError, Tally};
 pub use template::{
     FrameSpec, INNER_OF_64, LINK_LEN, MAX_TEMPLATES, MIN_INNER, Outer, Template, TemplateError,
