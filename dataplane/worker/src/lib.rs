@@ -8,6 +8,7 @@
 mod fleet;
 mod link;
 mod mailbox;
+mod outlets;
 mod report;
 mod sleep;
 mod worker;

@@ -13,6 +13,12 @@ pub(crate) struct Link {
     /// Its RX ring was empty once since the worker acknowledged its newest epoch.
     pub(crate) drained: bool,
     outgoing: Burst,
+    /// Packets put into the TX ring, ever.
+    submitted: u64,
+    /// Those of them that are counted as sent or dropped.
+    settled: u64,
+    /// Packets counted as dropped by the kernel that it has not visibly taken from the ring yet.
+    dropped_ahead: u64,
 }
 
 impl Link {
@@ -22,6 +28,9 @@ impl Link {
             socket,
             drained: false,
             outgoing: Burst::new(),
+            submitted: 0,
+            settled: 0,
+            dropped_ahead: 0,
         }
     }
 
@@ -44,13 +53,13 @@ impl Link {
 
     /// Moves what gathered into the TX ring; what finds no room there even after a kick is dropped.
     pub(crate) fn submit(&mut self, magazine: &mut Magazine, counters: &WorkerCounters) {
-        self.socket.send(&mut self.outgoing);
+        self.submitted += self.socket.send(&mut self.outgoing) as u64;
         if self.outgoing.is_empty() {
             return;
         }
         self.kick(counters);
         self.socket.reclaim(magazine);
-        self.socket.send(&mut self.outgoing);
+        self.submitted += self.socket.send(&mut self.outgoing) as u64;
         for frame in self.outgoing.drain() {
             counters.add_dropped(DropReason::TxRingFull, 1);
             magazine.free(frame);
@@ -63,24 +72,31 @@ impl Link {
         if !self.outgoing.is_empty() {
             self.submit(magazine, counters);
         }
-        if self.socket.pending() > 0 {
+        if self.settled != self.submitted {
             self.kick(counters);
         }
     }
 
-    /// `tx` counts what the kernel consumed and did not drop, so that the counters close.
+    /// Makes the kernel send, and counts what it took since the last time: in this call, or, where the device
+    /// reads the ring by itself, at any time. A packet that it took and dropped (EBUSY) may leave the ring
+    /// visibly only later, so it is remembered and not counted as sent then.
     fn kick(&mut self, counters: &WorkerCounters) {
-        let flushed = self.socket.flush();
-        counters.add_tx(u64::from(flushed.consumed - flushed.busy));
-        counters.add_dropped(DropReason::TxBusy, u64::from(flushed.busy));
+        let busy = u64::from(self.socket.flush().busy);
+        counters.add_dropped(DropReason::TxBusy, busy);
+        let taken = self.submitted - u64::from(self.socket.pending()) - self.settled;
+        self.settled += taken;
+        self.dropped_ahead += busy;
+        let dropped = self.dropped_ahead.min(taken);
+        self.dropped_ahead -= dropped;
+        counters.add_tx(taken - dropped);
     }
 
     /// Packets that the worker took in and that have not left yet.
     pub(crate) fn held(&self) -> u64 {
-        self.outgoing.len() as u64 + u64::from(self.socket.pending())
+        self.outgoing.len() as u64 + self.submitted - self.settled - self.dropped_ahead
     }
 
-    pub(crate) fn report(&self) -> SocketReport {
+    pub(crate) fn report(&mut self) -> SocketReport {
         SocketReport {
             port: self.port,
             queue: self.socket.queue(),
@@ -100,7 +116,7 @@ impl Link {
     ) -> SocketReport {
         self.flush(magazine, counters);
         let report = self.report();
-        counters.add_dropped(DropReason::NoPort, u64::from(self.socket.pending()));
+        counters.add_dropped(DropReason::NoPort, self.held());
         self.socket.close(magazine);
         SocketReport {
             pending: 0,

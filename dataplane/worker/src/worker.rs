@@ -13,10 +13,11 @@ use tp_pipeline::abi::MAX_PORTS;
 use tp_pipeline::{
     Context, DropReason, Meters, Nanos, Packet, Pipeline, PortId, Snapshot, Verdict, WorkerCounters,
 };
-use tp_xsk::{Burst, Frame, Magazine, Region, Socket};
+use tp_xsk::{Burst, Frame, Region, Socket};
 
 use crate::link::Link;
 use crate::mailbox::{Epoch, Mailbox};
+use crate::outlets::Outlets;
 use crate::report::{SocketReport, WorkerReport};
 use crate::sleep::Bed;
 
@@ -101,14 +102,10 @@ pub enum Activity {
 #[derive(Debug)]
 pub struct Worker {
     // Read or written each burst.
-    links: Vec<Link>,
-    /// By port: which link sends its packets.
-    egress: [Option<u8>; MAX_PORTS],
+    outlets: Outlets,
     snapshot: Arc<Snapshot>,
     pipeline: Pipeline,
     burst: Burst,
-    magazine: Magazine,
-    counters: Arc<WorkerCounters>,
     shared: Shared,
     epoch: Epoch,
     mailbox: Arc<Mailbox>,
@@ -129,19 +126,18 @@ impl Worker {
         mailbox: Arc<Mailbox>,
         commands: Receiver<Command>,
     ) -> Result<Self, Errno> {
+        let punts = Arc::new(ArrayQueue::new(QUEUE));
+        let magazine = config.shared.region.depot().magazine();
         Ok(Self {
-            links: Vec::new(),
-            egress: [None; MAX_PORTS],
+            outlets: Outlets::new(magazine, config.counters, Arc::clone(&punts)),
             snapshot: config.shared.root.load_full(),
             pipeline: Pipeline::new(),
             burst: Burst::new(),
-            magazine: config.shared.region.depot().magazine(),
-            counters: config.counters,
             shared: config.shared,
             epoch: Epoch::default(),
             bed: Bed::new(mailbox.bell())?,
             mailbox,
-            punts: Arc::new(ArrayQueue::new(QUEUE)),
+            punts,
             submissions: Arc::new(ArrayQueue::new(QUEUE)),
             drain_pending: false,
             idle_turns: 0,
@@ -180,26 +176,17 @@ impl Worker {
         Arc::clone(&self.submissions)
     }
 
-    /// The worker's own magazine, for a bench that plays the kernel's side.
-    pub fn magazine(&mut self) -> &mut Magazine {
-        &mut self.magazine
-    }
-
     /// One look at the mailbox, every socket and the inputs.
     pub fn turn(&mut self) -> Activity {
         if self.mailbox.asked() != self.epoch && self.take_orders() == Activity::Stopped {
             return Activity::Stopped;
         }
         let mut moved = 0;
-        for index in 0..self.links.len() {
+        for index in 0..self.outlets.links.len() {
             moved += self.receive(index);
         }
         moved += self.take_submissions();
-        for link in &mut self.links {
-            link.flush(&mut self.magazine, &self.counters);
-            moved += link.socket.reclaim(&mut self.magazine);
-            link.socket.refill(&mut self.magazine);
-        }
+        moved += self.outlets.flush();
         if self.drain_pending {
             self.acknowledge_drained();
         }
@@ -224,7 +211,7 @@ impl Worker {
 
     /// Receives one burst from a link and carries its packets to their verdicts.
     fn receive(&mut self, index: usize) -> usize {
-        let link = &mut self.links[index];
+        let link = &mut self.outlets.links[index];
         let received = link.socket.receive(&mut self.burst);
         if received < Pipeline::BURST {
             link.drained = true;
@@ -232,15 +219,17 @@ impl Worker {
         if received == 0 {
             return 0;
         }
-        self.counters.add_rx(received as u64);
+        let port = link.port;
+        self.outlets.counters.add_rx(received as u64);
         let context = Context {
             snapshot: &self.snapshot,
             meters: &self.shared.meters,
-            counters: &self.counters,
-            port: link.port,
+            counters: &self.outlets.counters,
+            port,
             now: self.shared.clock.now(),
         };
-        let mut verdicts = [Verdict::Punt; Pipeline::BURST];
+        // Every packet's verdict is written over this one.
+        let mut verdicts = [Verdict::Drop(DropReason::BadMetadata); Pipeline::BURST];
         judge(
             &mut self.pipeline,
             &context,
@@ -248,42 +237,10 @@ impl Worker {
             &mut self.burst,
             &mut verdicts,
         );
-        // The burst is taken apart while links are borrowed: swap it for a moment.
-        let mut burst = std::mem::replace(&mut self.burst, Burst::new());
-        for (frame, verdict) in burst.drain().zip(verdicts) {
-            self.carry_out(frame, verdict);
+        for (frame, verdict) in self.burst.drain().zip(verdicts) {
+            self.outlets.carry_out(frame, verdict);
         }
-        self.burst = burst;
         received
-    }
-
-    #[inline]
-    fn carry_out(&mut self, frame: Frame, verdict: Verdict) {
-        match verdict {
-            Verdict::Transmit(port) => self.send(port, frame),
-            Verdict::Punt => match self.punts.push(frame) {
-                Ok(()) => self.counters.add_punted(1),
-                Err(frame) => self.discard(frame, DropReason::PuntQueueFull),
-            },
-            // The pipeline counted it with its reason.
-            Verdict::Drop(_) => self.magazine.free(frame),
-        }
-    }
-
-    #[inline]
-    fn send(&mut self, port: PortId, frame: Frame) {
-        match self.egress.get(port.index()).copied().flatten() {
-            Some(link) => {
-                self.links[usize::from(link)].queue(frame, &mut self.magazine, &self.counters);
-            }
-            None => self.discard(frame, DropReason::NoPort),
-        }
-    }
-
-    #[cold]
-    fn discard(&mut self, frame: Frame, reason: DropReason) {
-        self.counters.add_dropped(reason, 1);
-        self.magazine.free(frame);
     }
 
     fn take_submissions(&mut self) -> usize {
@@ -292,8 +249,8 @@ impl Worker {
             let Some((port, frame)) = self.submissions.pop() else {
                 break;
             };
-            self.counters.add_originated(1);
-            self.send(port, frame);
+            self.outlets.counters.add_originated(1);
+            self.outlets.send(port, frame);
             taken += 1;
         }
         taken
@@ -322,7 +279,7 @@ impl Worker {
         self.snapshot = self.shared.root.load_full();
         self.epoch = epoch;
         self.drain_pending = true;
-        for link in &mut self.links {
+        for link in &mut self.outlets.links {
             link.drained = false;
         }
         self.mailbox.acknowledge(epoch);
@@ -330,51 +287,30 @@ impl Worker {
     }
 
     fn acknowledge_drained(&mut self) {
-        if self.links.iter().all(|link| link.drained) {
+        if self.outlets.links.iter().all(|link| link.drained) {
             self.drain_pending = false;
             self.mailbox.acknowledge_drained(self.epoch);
         }
     }
 
     fn attach(&mut self, port: PortId, socket: Socket) {
-        if let Some(fd) = socket.as_fd() {
+        if let Some(fd) = self.outlets.attach(port, socket) {
             // Without it the worker still wakes at the end of each sleep, late but never stuck.
             let _ = self.bed.add(fd);
         }
-        self.links.push(Link::new(port, socket));
-        self.map_egress();
     }
 
     fn detach(&mut self, port: PortId) -> Vec<SocketReport> {
-        let (gone, kept) = std::mem::take(&mut self.links)
-            .into_iter()
-            .partition(|l| l.port == port);
-        self.links = kept;
-        self.map_egress();
-        let gone: Vec<Link> = gone;
-        let reports: Vec<SocketReport> = gone
-            .into_iter()
-            .map(|link| link.close(&mut self.magazine, &self.counters))
-            .collect();
+        let reports = self.outlets.detach(port);
         self.closed.extend(&reports);
         reports
     }
 
-    /// A port's packets leave by this worker's first socket on it.
-    fn map_egress(&mut self) {
-        self.egress = [None; MAX_PORTS];
-        for (index, link) in self.links.iter().enumerate() {
-            if let Some(entry) = self.egress.get_mut(link.port.index()) {
-                *entry = entry.or(u8::try_from(index).ok());
-            }
-        }
-    }
-
-    fn report(&self) -> WorkerReport {
+    fn report(&mut self) -> WorkerReport {
         WorkerReport {
-            open: self.links.iter().map(Link::report).collect(),
+            open: self.outlets.links.iter_mut().map(Link::report).collect(),
             closed: self.closed.iter().copied().collect(),
-            held: self.links.iter().map(Link::held).sum(),
+            held: self.outlets.links.iter().map(Link::held).sum(),
         }
     }
 
@@ -384,12 +320,16 @@ impl Worker {
         if self.idle_turns < IDLE_TURNS {
             return;
         }
-        for link in &mut self.links {
+        for link in &mut self.outlets.links {
             if link.socket.needs_rx_wakeup() {
                 link.socket.wake_rx();
             }
         }
-        let waiting = self.links.iter().any(|link| link.socket.pending() > 0);
+        let waiting = self
+            .outlets
+            .links
+            .iter()
+            .any(|link| link.socket.pending() > 0);
         self.bed
             .sleep(if waiting { SHORT_SLEEP } else { LONG_SLEEP });
         self.idle_turns = 0;

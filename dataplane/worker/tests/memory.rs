@@ -1,0 +1,192 @@
+//! A worker on sockets in memory: the counters close, snapshots are picked up at burst boundaries, draining is
+//! seen, and nothing is allocated for a packet.
+
+mod world;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tp_pipeline::{DropReason, PortId, Snapshot, Tag};
+use tp_worker::{Activity, Fleet, FleetConfig};
+use world::World;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+#[test]
+fn a_packet_from_the_upstream_leaves_in_the_tunnel() {
+    let mut world = World::new();
+    assert!(world.from_upstream(1));
+    assert_eq!(world.worker.turn(), Activity::Busy);
+    let sent = world.sent();
+    assert_eq!(sent.len(), 1);
+    let parsed = etherparse::SlicedPacket::from_ethernet(&sent[0]).unwrap();
+    let Some(etherparse::NetSlice::Ipv4(outer)) = parsed.net else {
+        panic!("no IPv4: {parsed:?}")
+    };
+    assert_eq!(outer.header().source_addr(), world::PORTAL);
+    assert_eq!(outer.header().destination_addr(), world::FAR_END);
+    assert_eq!(outer.header().protocol(), etherparse::IpNumber::GRE);
+    // The worker sees that the device took it when it looks again.
+    world.worker.turn();
+    world.assert_closed(1);
+}
+
+#[test]
+fn counters_close_whatever_becomes_of_the_packets() {
+    let mut world = World::new();
+    for tag in [1, 1, 7, 1] {
+        // Tag 7 was never allocated.
+        assert!(world.from_upstream(tag));
+    }
+    while world.worker.turn() == Activity::Busy {
+        world.sent();
+    }
+    world.worker.turn();
+    assert_eq!(world.counters.dropped(DropReason::StaleIngress), 1);
+    assert_eq!(world.counters.tx(), 3);
+    world.assert_closed(4);
+}
+
+#[test]
+fn a_full_transmit_ring_drops_and_counts() {
+    let mut world = World::new();
+    let offered = 3 * u64::from(world::RING);
+    let mut delivered = 0;
+    while delivered < offered {
+        delivered += u64::from(world.from_upstream(1));
+        world.worker.turn();
+    }
+    assert!(world.counters.dropped(DropReason::TxRingFull) > 0);
+    while !world.sent().is_empty() {
+        world.worker.turn();
+    }
+    world.worker.turn();
+    assert_eq!(world.counters.tx(), u64::from(world::RING));
+    world.assert_closed(delivered);
+}
+
+#[test]
+fn a_turn_allocates_nothing() {
+    let mut world = World::new();
+    // The first turns may size what lives as long as the worker.
+    world.from_upstream(1);
+    world.worker.turn();
+    world.sent();
+    world.worker.turn();
+    let mut seen = 0;
+    for burst in 0..64 {
+        for packet in 0..64 {
+            // Forwarded, stale and malformed packets in turn.
+            assert!(world.from_upstream(if packet % 3 == 0 { 9 } else { 1 }));
+        }
+        let allocated =
+            allocation_counter::measure(|| while world.worker.turn() == Activity::Busy {});
+        assert_eq!(allocated.count_total, 0, "burst {burst}");
+        seen += world.sent().len();
+        world.worker.turn();
+    }
+    assert_eq!(seen, 64 * 42);
+}
+
+#[test]
+fn submissions_leave_and_are_counted_as_originated() {
+    let mut world = World::new();
+    let mut magazine = world.region.depot().magazine();
+    let mut frame = magazine.alloc().unwrap();
+    frame.set_extent(256, 60);
+    assert!(
+        world
+            .worker
+            .submissions()
+            .push((world::CLIENT_PORT, frame))
+            .is_ok()
+    );
+    let mut frame = magazine.alloc().unwrap();
+    frame.set_extent(256, 60);
+    // No socket of this worker serves that port.
+    assert!(world.worker.submissions().push((PortId(9), frame)).is_ok());
+    world.worker.turn();
+    assert_eq!(world.sent().len(), 1);
+    world.worker.turn();
+    assert_eq!(world.counters.originated(), 2);
+    assert_eq!(world.counters.dropped(DropReason::NoPort), 1);
+    world.assert_closed(0);
+}
+
+#[test]
+fn punted_packets_reach_the_queue() {
+    let mut world = World::new();
+    world.route_to_kernel();
+    assert!(world.from_upstream(1));
+    world.worker.turn();
+    assert_eq!(world.counters.punted(), 1);
+    assert_eq!(world.worker.punts().len(), 1);
+    world.assert_closed(1);
+}
+
+#[test]
+fn a_fleet_publishes_waits_and_frees_on_the_publishers_side() {
+    let world = World::new();
+    let old = Arc::clone(&world.tables);
+    let fleet = Fleet::start(FleetConfig {
+        cpus: vec![0],
+        busy_poll: false,
+        region: world.region.clone(),
+        meters: Arc::clone(&world.meters),
+        counters: vec![Arc::clone(&world.counters)],
+        snapshot: Snapshot {
+            current: Arc::clone(&old),
+            retiring: None,
+        },
+    })
+    .unwrap();
+    let mut next = (*old).clone();
+    next.upstreams[0].as_mut().unwrap().tag = Tag(2);
+    let next = Arc::new(next);
+    let holders = Arc::strong_count(&old);
+    let both = Snapshot {
+        current: Arc::clone(&next),
+        retiring: Some(Arc::clone(&old)),
+    };
+    fleet.wait_seen(fleet.publish(both), SECOND).unwrap();
+    // The first snapshot is freed, the second one holds the tables as retiring.
+    assert_eq!(Arc::strong_count(&old), holders);
+    fleet.wait_drained(fleet.mark(), SECOND).unwrap();
+    let alone = Snapshot {
+        current: next,
+        retiring: None,
+    };
+    fleet.wait_seen(fleet.publish(alone), SECOND).unwrap();
+    assert_eq!(Arc::strong_count(&old), holders - 1);
+}
+
+#[test]
+fn a_fleet_hands_sockets_over_and_takes_them_back() {
+    let mut world = World::new();
+    let (socket, mut kernel) = world.socket();
+    let fleet = Fleet::start(FleetConfig {
+        cpus: vec![0],
+        busy_poll: true,
+        region: world.region.clone(),
+        meters: Arc::clone(&world.meters),
+        counters: vec![Arc::clone(&world.counters)],
+        snapshot: Snapshot {
+            current: Arc::clone(&world.tables),
+            retiring: None,
+        },
+    })
+    .unwrap();
+    fleet.attach(0, world::UPSTREAM_PORT, socket).unwrap();
+    assert_eq!(fleet.report().unwrap()[0].open.len(), 1);
+    assert!(kernel.deliver(&world::meta(1).to_bytes(), &world::inner_frame()));
+    fleet.wait_drained(fleet.mark(), SECOND).unwrap();
+    // It has no socket on the client's port: the packet has nowhere to go.
+    assert_eq!(world.counters.dropped(DropReason::NoPort), 1);
+    assert_eq!(fleet.detach(world::UPSTREAM_PORT).unwrap().len(), 1);
+    let report = fleet.report().unwrap().remove(0);
+    assert_eq!(
+        (report.open.len(), report.closed.len(), report.held),
+        (0, 1, 0)
+    );
+    assert!(fleet.healthy());
+}
