@@ -119,6 +119,13 @@ static __always_inline void map_ipv4(__u8 *to, __be32 addr)
 	word[3] = addr;
 }
 
+static __always_inline bool is_mapped_ipv4(const __u8 *addr)
+{
+	const __u32 *word = (const __u32 *)addr;
+
+	return word[0] == 0 && word[1] == 0 && word[2] == bpf_htonl(0xffff);
+}
+
 static __always_inline bool is_vlan(__be16 type)
 {
 	return type == bpf_htons(ETH_P_8021Q) || type == bpf_htons(ETH_P_8021AD);

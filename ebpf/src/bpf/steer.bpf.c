@@ -144,6 +144,16 @@ static __always_inline enum tp_counter steer_icmp(struct frame *f)
 	}
 }
 
+/* An IPv4-mapped address stands for IPv4 in our maps. IPv6 packets must not carry one
+ * (RFC 4291 section 2.5.5.2), and one that does is not taken for an IPv4 packet.
+ */
+static __always_inline bool is_local(const struct frame *f)
+{
+	if (!f->ipv4 && is_mapped_ipv4(f->tunnel.local))
+		return false;
+	return bpf_map_lookup_elem(&local_addrs, f->tunnel.local);
+}
+
 /* Step 5. */
 static __always_inline enum tp_counter steer_local(struct frame *f)
 {
@@ -187,7 +197,7 @@ static __always_inline enum tp_counter steer(struct xdp_md *ctx, const struct tp
 	if (end != GO_ON)
 		return end;
 
-	if (bpf_map_lookup_elem(&local_addrs, f.tunnel.local))
+	if (is_local(&f))
 		end = steer_local(&f);
 	else
 		end = steer_link(&f);

@@ -1,6 +1,7 @@
 //! What the tests of this crate share: a portal's steering state, frames, a socket.
 #![allow(dead_code, reason = "each test binary uses its part")]
 
+pub(crate) mod clang;
 pub(crate) mod frames;
 
 use std::os::fd::{AsFd, OwnedFd};

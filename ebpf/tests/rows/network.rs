@@ -131,6 +131,12 @@ fn ipv6_rows() -> Vec<Row> {
             Drop(Counter::Group),
         ),
         Row::new(
+            "IPv6 to the portal's IPv4 address",
+            packet(ipv6(HOST6, PORTAL.to_ipv6_mapped(), UDP)),
+            54,
+            upstream(54),
+        ),
+        Row::new(
             "IPv6 to the portal",
             packet(ipv6(HOST6, PORTAL6, UDP)),
             54,

@@ -246,6 +246,15 @@ fn ipv6_rows() -> Vec<Row> {
             tunnel(slots::IPIP_OVER_V6, [14, 54, 54]),
         ),
         Row::new(
+            "IPv6 between the IPv4 addresses of a tunnel",
+            packet(
+                ipv6(CLIENT.to_ipv6_mapped(), PORTAL.to_ipv6_mapped(), IPIP),
+                &[],
+            ),
+            54,
+            redirect(IngressKind::Upstream, slots::UNTAGGED, [14, 54, 14]),
+        ),
+        Row::new(
             "IPv6 in IPv6 from a stranger",
             packet(ipv6(OTHER6, PORTAL6, IP6), &[]),
             54,
