@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::{Deserialize, Serialize};
 
-use super::outer::{Accepted, Refusal};
+use super::outer::Accepted;
+use super::refusal::Refusal;
 use super::spec::TunnelSpec;
 
 /// Counters of all tunnels; written by the threads of a client's end, read at any time.

@@ -16,9 +16,10 @@ mod counters;
 mod end;
 mod engine;
 mod outer;
+mod refusal;
 mod spec;
 
 pub use counters::{ClientReport, TunnelReport};
 pub use end::{ClientEnd, ClientError};
-pub use outer::Refusal;
+pub use refusal::Refusal;
 pub use spec::{Kind, SpecError, TunnelSpec};

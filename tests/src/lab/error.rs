@@ -36,6 +36,14 @@ pub enum LabError {
         /// What it said.
         reason: String,
     },
+    /// A link that is up does not carry packets: its other end is down or gone.
+    #[error("link {link} of namespace {namespace} has no carrier")]
+    NoCarrier {
+        /// The link.
+        link: String,
+        /// The namespace's name.
+        namespace: String,
+    },
     /// An argument is not what it should be.
     #[error("{value:?} is not {expected}")]
     Argument {

@@ -139,7 +139,8 @@ impl From<(&Ns, &str)> for End {
     }
 }
 
-/// Makes a pair, each end in its own namespace from the start, and sets both up.
+/// Makes a pair, each end in its own namespace from the start, sets both up and waits
+/// until they carry packets.
 pub(crate) fn add_veth(left: &End, right: &End) -> Result<(), LabError> {
     let peer = right
         .describe(LinkMessageBuilder::<LinkUnspec>::new().name(right.name.clone()))
@@ -162,5 +163,6 @@ pub(crate) fn add_veth(left: &End, right: &End) -> Result<(), LabError> {
         // Only when both ends exist: veth_open answers ENOTCONN to an end without its peer.
         end.ns.link_up(&end.name)?;
     }
-    Ok(())
+    left.ns.link_await_running(&left.name)?;
+    right.ns.link_await_running(&right.name)
 }

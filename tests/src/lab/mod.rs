@@ -38,6 +38,7 @@ pub use bridge::Bridge;
 pub use error::LabError;
 pub use laboratory::{Lab, require_root};
 pub use link::{End, Link};
+pub use nix::sys::signal::Signal;
 pub use ns::Ns;
 pub use process::Process;
 pub use route::Route;

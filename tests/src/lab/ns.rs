@@ -9,12 +9,16 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use nix::sched::{CloneFlags, setns, unshare};
 use rtnetlink::LinkMessageBuilder;
 
 use super::link::Link;
 use super::{LabError, Route, netlink, route};
+
+/// How long a link is waited for.
+const CARRIER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A network namespace; clones name the same one, which lives as long as the last of them.
 #[derive(Clone, Debug)]
@@ -144,6 +148,22 @@ impl Ns {
     /// Sets a link up.
     pub fn link_up(&self, name: &str) -> Result<(), LabError> {
         self.run(|| netlink::set_link(name, LinkMessageBuilder::up))?
+    }
+
+    /// Waits until a link carries packets. Both ends of a pair being up is not enough: until the kernel has
+    /// worked off the carrier event, up to a second later, a device drops what it is given (net/core/link_watch.c).
+    pub fn link_await_running(&self, name: &str) -> Result<(), LabError> {
+        let deadline = Instant::now() + CARRIER_TIMEOUT;
+        while !self.link(name)?.running {
+            if Instant::now() >= deadline {
+                return Err(LabError::NoCarrier {
+                    link: name.to_owned(),
+                    namespace: self.name().to_owned(),
+                });
+            }
+            thread::sleep(Duration::from_millis(2));
+        }
+        Ok(())
     }
 
     /// Sets a link down.
