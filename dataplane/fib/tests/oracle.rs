@@ -1,5 +1,7 @@
 //! The table against an independent one (`prefix-trie`), on random routes and changes.
 
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
 use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;

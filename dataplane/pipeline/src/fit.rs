@@ -11,15 +11,17 @@ use crate::tables::{LinkHeader, Tables};
 use crate::verdict::DropReason;
 
 /// A packet that can leave: its TTL is decremented, and the headers that it will get fit in
-/// front of it, in the MTU and in 65535 bytes.
+/// front of it and in the MTU.
 #[derive(Debug)]
 pub(crate) struct Fitted<'t> {
     pub(crate) tables: &'t Tables,
     pub(crate) way: Way<'t>,
     pub(crate) link: &'t LinkHeader,
-    /// Bytes between link header and inner packet.
-    pub(crate) overhead: usize,
+    /// Total length of the inner packet.
     pub(crate) len: u16,
+    /// Total length of the packet that leaves, outer headers included.
+    pub(crate) total_len: u16,
+    /// Of the inner packet.
     pub(crate) ecn: Ecn,
 }
 
@@ -40,9 +42,10 @@ pub(crate) fn fit<'t>(
     let port = tables.ports.get(link.port.index()).copied().flatten();
     let mtu = port.ok_or(DropReason::NoPort)?.mtu;
     let overhead = way.receiver().map_or(0, |to| to.tunnel.encap.overhead());
-    if usize::from(len) + overhead > usize::from(mtu) {
-        return Err(DropReason::TooBig);
-    }
+    let total_len = u16::try_from(usize::from(len) + overhead)
+        .ok()
+        .filter(|total_len| *total_len <= mtu)
+        .ok_or(DropReason::TooBig)?;
     // Before the meters: a packet that is dropped for another reason is charged to nobody.
     if headroom < overhead + link.len() {
         return Err(DropReason::NoHeadroom);
@@ -52,8 +55,8 @@ pub(crate) fn fit<'t>(
         tables,
         way,
         link,
-        overhead,
         len,
+        total_len,
         ecn: ip.ecn(),
     })
 }

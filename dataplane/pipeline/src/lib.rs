@@ -17,6 +17,10 @@
 //!
 //! Nothing here does I/O, logs, allocates in a packet's way or asks the time.
 #![forbid(unsafe_code)]
+#![allow(
+    clippy::needless_pass_by_value,
+    reason = "a stage consumes the previous stage's type: a packet goes down the line once"
+)]
 
 pub mod abi;
 mod classify;
@@ -47,3 +51,4 @@ pub use process::Pipeline;
 pub use tables::*;
 pub use tunnel::Encap;
 pub use verdict::{DropReason, Verdict};
+pub use verify::is_martian;

@@ -68,6 +68,7 @@ pub(crate) fn verify(
 /// 0.0.0.0/8, 127.0.0.0/8, 224.0.0.0/4 and 240.0.0.0/4 (RFC 1812 sections 5.3.7 and 4.2.2.11):
 /// no source of a host, and no destination of a forwarded packet.
 #[inline]
-const fn is_martian(addr: u32) -> bool {
+#[must_use]
+pub const fn is_martian(addr: u32) -> bool {
     matches!(addr >> 24, 0 | 127 | 224..)
 }

@@ -14,13 +14,13 @@ pub(crate) fn write(admitted: Admitted<'_>, packet: &mut Packet<'_>) -> Verdict 
     let fitted = admitted.0;
     let link_len = fitted.link.len();
     // Always there: `fit` measured it.
-    let Some(headers) = packet.push(link_len + fitted.overhead) else {
+    let Some(headers) = packet.push(link_len + usize::from(fitted.total_len - fitted.len)) else {
         return Verdict::Drop(DropReason::NoHeadroom);
     };
     let (link, outer) = headers.split_at_mut(link_len);
     fitted.link.write(EtherType::IPV4.0, link);
     if let Some(to) = fitted.way.receiver() {
-        to.tunnel.encap.write(fitted.len, fitted.ecn, outer);
+        to.tunnel.encap.write(fitted.total_len, fitted.ecn, outer);
     }
     Verdict::Transmit(fitted.link.port)
 }

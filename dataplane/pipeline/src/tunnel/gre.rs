@@ -57,13 +57,12 @@ impl Gre {
     }
 
     #[inline]
-    pub(super) fn write(&self, inner_len: u16, ecn: Ecn, out: &mut [u8]) {
+    pub(super) fn write(&self, total_len: u16, ecn: Ecn, out: &mut [u8]) {
         // The caller made room for exactly the overhead.
         let Some((header, gre)) = out.split_first_chunk_mut() else {
             return;
         };
-        self.outer
-            .write(inner_len + self.overhead() as u16, ecn, header);
+        self.outer.write(total_len, ecn, header);
         match &self.header {
             Header::Plain(bytes) => gre.copy_from_slice(bytes),
             Header::Keyed(bytes) => gre.copy_from_slice(bytes),
@@ -88,4 +87,73 @@ pub(super) fn open(payload: &[u8], header_len: usize) -> Result<(), DropReason> 
         return Err(DropReason::InnerUnsupported);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use etherparse::{IpNumber, Ipv4Header};
+
+    use super::*;
+
+    /// What [`Gre::write`] gives for an inner packet of 100 bytes.
+    fn written(key: Option<u32>) -> Vec<u8> {
+        let gre = Gre::new([192, 0, 2, 1].into(), [198, 51, 100, 9].into(), key, 64, 0);
+        let mut out = vec![0xff; gre.overhead()];
+        let total_len = u16::try_from(out.len() + 100).unwrap();
+        gre.write(total_len, Ecn::NotEct, &mut out);
+        out
+    }
+
+    fn outer(payload: u16) -> Vec<u8> {
+        let (source, destination) = ([192, 0, 2, 1], [198, 51, 100, 9]);
+        let mut header = Ipv4Header::new(payload, 64, IpNumber::GRE, source, destination).unwrap();
+        header.dont_fragment = true;
+        header.header_checksum = header.calc_header_checksum();
+        header.to_bytes().to_vec()
+    }
+
+    #[test]
+    fn without_a_key_four_bytes_follow_the_outer_header() {
+        assert_eq!(written(None), [&outer(104)[..], &[0, 0, 0x08, 0]].concat());
+    }
+
+    #[test]
+    fn a_key_is_sent_in_network_order_and_key_zero_is_a_key() {
+        let keyed = |key: [u8; 4]| [&outer(108)[..], &[0x20, 0, 0x08, 0], &key].concat();
+        assert_eq!(written(Some(0x0102_0304)), keyed([1, 2, 3, 4]));
+        assert_eq!(written(Some(0)), keyed([0; 4]));
+    }
+
+    #[test]
+    fn what_is_written_is_opened() {
+        for key in [None, Some(0), Some(u32::MAX)] {
+            let bytes = written(key);
+            assert_eq!(open(&bytes[20..], bytes.len() - 20), Ok(()));
+            assert_eq!(
+                open(&bytes[20..], bytes.len() - 16),
+                Err(DropReason::BadMetadata)
+            );
+        }
+    }
+
+    #[test]
+    fn a_checksum_is_judged_before_the_protocol_type() {
+        let mut bytes = [0x80, 0, 0x86, 0xdd, 0, 0, 0, 0, b'x'];
+        assert_eq!(open(&bytes, 8), Err(DropReason::GreChecksum));
+        // 8000 + 86dd + 7800 = 17edd -> 7ede; its complement is 8121.
+        bytes[4..6].copy_from_slice(&[0x81, 0x21]);
+        assert_eq!(open(&bytes, 8), Err(DropReason::InnerUnsupported));
+    }
+
+    #[test]
+    fn a_header_that_is_not_whole_is_malformed() {
+        for len in 0..8 {
+            let bytes = &[0x20, 0, 0x08, 0, 0, 0, 0, 7][..len];
+            assert_eq!(
+                open(bytes, 8),
+                Err(DropReason::OuterMalformed),
+                "{len} bytes"
+            );
+        }
+    }
 }

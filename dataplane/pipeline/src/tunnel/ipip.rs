@@ -22,13 +22,12 @@ impl Ipip {
     }
 
     #[inline]
-    pub(super) fn write(&self, inner_len: u16, ecn: Ecn, out: &mut [u8]) {
+    pub(super) fn write(&self, total_len: u16, ecn: Ecn, out: &mut [u8]) {
         // The caller made room for exactly the overhead.
         let Some(header) = out.first_chunk_mut() else {
             return;
         };
-        self.outer
-            .write(inner_len + Self::OVERHEAD as u16, ecn, header);
+        self.outer.write(total_len, ecn, header);
     }
 }
 
@@ -39,4 +38,35 @@ pub(super) fn open(header_len: usize) -> Result<(), DropReason> {
         return Err(DropReason::BadMetadata);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use etherparse::{IpDscp, IpEcn, IpNumber, Ipv4Header};
+
+    use super::*;
+
+    #[test]
+    fn the_header_is_what_etherparse_builds() {
+        let (local, remote) = ([192, 0, 2, 1], [198, 51, 100, 9]);
+        for (ecn, inner_len) in [(Ecn::NotEct, 20), (Ecn::Ce, 1480), (Ecn::Ect0, 65515)] {
+            let ipip = Ipip::new(local.into(), remote.into(), 255, 63);
+            let mut out = [0xff; Ipip::OVERHEAD];
+            ipip.write(20 + inner_len, ecn, &mut out);
+
+            let mut expected =
+                Ipv4Header::new(inner_len, 255, IpNumber::IPV4, local, remote).unwrap();
+            expected.dscp = IpDscp::try_new(63).unwrap();
+            expected.ecn = IpEcn::try_new(ecn as u8).unwrap();
+            expected.dont_fragment = true;
+            expected.header_checksum = expected.calc_header_checksum();
+            assert_eq!(out[..], expected.to_bytes()[..]);
+        }
+    }
+
+    #[test]
+    fn nothing_is_between_the_headers() {
+        assert_eq!(open(0), Ok(()));
+        assert_eq!(open(4), Err(DropReason::BadMetadata));
+    }
 }

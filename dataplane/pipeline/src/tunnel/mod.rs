@@ -49,13 +49,13 @@ impl Encap {
         }
     }
 
-    /// Writes the headers in front of an inner packet of `inner_len` bytes with this ECN field
-    /// into `out`, which is [`Self::overhead`] long. Both lengths together are at most 65535.
+    /// Writes the headers of an outer packet of `total_len` bytes, whose inner packet has this ECN
+    /// field, into `out`, which is [`Self::overhead`] long.
     #[inline]
-    pub(crate) fn write(&self, inner_len: u16, ecn: Ecn, out: &mut [u8]) {
+    pub(crate) fn write(&self, total_len: u16, ecn: Ecn, out: &mut [u8]) {
         match &self.0 {
-            Kind::Ipip(ipip) => ipip.write(inner_len, ecn, out),
-            Kind::Gre(gre) => gre.write(inner_len, ecn, out),
+            Kind::Ipip(ipip) => ipip.write(total_len, ecn, out),
+            Kind::Gre(gre) => gre.write(total_len, ecn, out),
         }
     }
 }

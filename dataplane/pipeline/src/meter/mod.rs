@@ -6,11 +6,11 @@
 //! of now. That is a token bucket whose level is `depth - (t - now)`, without a refill
 //! to compute, and changed by one compare-and-swap.
 //!
-//! **Unit.** A tick is 1/1024 ns: 28 bytes at 100 Gbit/s cost 2294 ticks, so that rounding is far
-//! below 1 %. **Horizon.** The word wraps after 2^64 ticks, 208 days. A word further ahead of
+//! **Unit.** A tick is 1/128 ns: 28 bytes at 100 Gbit/s cost 287 ticks, so that rounding stays
+//! far below 1 %. **Horizon.** The word wraps after 2^64 ticks, 4.5 years. A word further ahead of
 //! now than the depth and [`SKEW`] cannot have been written lately, so it counts as past, as any
-//! idle meter should. What remains: a meter that is idle for a multiple of 208 days, to within its
-//! depth and `SKEW`, may refuse for as long as these.
+//! idle meter should. What remains: a meter that is idle for a multiple of 4.5 years, to within
+//! its depth and `SKEW`, may refuse for as long as these (one that was never charged is idle since time 0).
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -20,12 +20,13 @@ use crate::context::Nanos;
 use crate::tables::{ClientSlot, TunnelSlot};
 
 /// Ticks of a nanosecond, as a shift.
-const TICK_SHIFT: u32 = 10;
+const TICK_SHIFT: u32 = 7;
 /// Fraction bits of [`MeterSpec::per_byte`].
 const FRACTION: u32 = 16;
-/// How far the clocks of two workers may differ, in ticks: 4.3 s. A worker reads the clock once a
-/// burst and may be preempted before it charges.
-const SKEW: u64 = 1 << (32 + TICK_SHIFT);
+/// How far the clocks of two workers may differ, in ticks: 73 minutes. A worker reads the clock
+/// once a burst and may be preempted before it charges; if it came back later than this, it would
+/// take the meter for an idle one and give away one burst.
+const SKEW: u64 = 1 << (42 + TICK_SHIFT);
 
 /// A rate and a depth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,8 +38,8 @@ pub struct MeterSpec {
 }
 
 impl MeterSpec {
-    /// Highest rate: 1 Tbit/s. Above it a short packet's cost would round by more than 0.5 %.
-    pub const MAX_BITS_PER_SECOND: u64 = 1_000_000_000_000;
+    /// Highest rate: 400 Gbit/s. Above it a short packet's cost would round by more than 1 %.
+    pub const MAX_BITS_PER_SECOND: u64 = 400_000_000_000;
     /// Longest time that a bucket may take to fill, in nanoseconds: 73 minutes.
     pub const MAX_FILL_NANOS: u64 = 1 << 42;
 
@@ -70,9 +71,10 @@ impl MeterSpec {
     }
 }
 
+/// Rounded to the nearest tick.
 #[inline]
 fn cost(per_byte: u64, bytes: u64) -> u128 {
-    (u128::from(per_byte) * u128::from(bytes)) >> FRACTION
+    (u128::from(per_byte) * u128::from(bytes) + (1 << (FRACTION - 1))) >> FRACTION
 }
 
 /// Which way a packet goes, as a client sees it.
@@ -178,7 +180,10 @@ fn after(until: u64, spec: MeterSpec, now: Nanos, cost: u64) -> Option<u64> {
     let ahead = until.wrapping_sub(now);
     // Past times are "ahead" by almost 2^64.
     let ahead = if ahead > spec.depth + SKEW { 0 } else { ahead };
-    // No overflow: ahead is below 2^53, cost below 2^59.
+    // No overflow: ahead is below 2^51, cost below 2^57.
     let paid = ahead + cost;
     (paid <= spec.depth).then(|| now.wrapping_add(paid))
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,15 @@
+//! The packet's line, by its public interface: each stage's decisions as sentences, and the bytes
+//! that leave against packets built by etherparse.
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+mod bed;
+mod classify;
+mod decapsulate;
+mod fit;
+mod packets;
+mod parse;
+mod police;
+mod random;
+mod route;
+mod verify;
+mod write;
