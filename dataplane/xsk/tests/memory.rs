@@ -28,7 +28,7 @@ impl Bench {
             chunk_size: ChunkSize::B2048,
             pages: Pages::Never,
         };
-        let region = Region::new(&config).unwrap();
+        let region = Region::new(&config).expect("a small region");
         let mut mag = region.depot().magazine();
         let (socket, kernel) = Socket::in_memory(&region, RINGS, &mut mag);
         Self {

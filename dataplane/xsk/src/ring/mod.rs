@@ -10,7 +10,11 @@
 //! anonymous memory, and in a model checker.
 
 mod entry;
+#[cfg(test)]
+mod interleavings;
 mod memory;
+#[cfg(test)]
+mod model;
 
 use core::marker::PhantomData;
 use core::sync::atomic::Ordering;
@@ -34,15 +38,18 @@ pub(crate) struct Producer<E, M> {
 }
 
 impl<E: Entry, M: RingMemory> Producer<E, M> {
-    /// The producing side of a ring that nobody has used.
+    /// The producing side of a ring, from the indices on that it has.
     pub(crate) fn new(memory: M) -> Self {
-        Self {
-            size: memory.entries(),
+        let (size, next) = (memory.entries(), memory.producer(Ordering::Relaxed));
+        let mut ring = Self {
             memory,
-            next: 0,
-            consumed: 0,
+            size,
+            next,
+            consumed: next,
             entry: PhantomData,
-        }
+        };
+        ring.look();
+        ring
     }
 
     pub(crate) fn size(&self) -> u32 {
@@ -129,15 +136,18 @@ pub(crate) struct Consumer<E, M> {
 }
 
 impl<E: Entry, M: RingMemory> Consumer<E, M> {
-    /// The consuming side of a ring that nobody has used.
+    /// The consuming side of a ring, from the indices on that it has.
     pub(crate) fn new(memory: M) -> Self {
-        Self {
-            size: memory.entries(),
+        let (size, next) = (memory.entries(), memory.consumer(Ordering::Relaxed));
+        let mut ring = Self {
             memory,
-            next: 0,
-            produced: 0,
+            size,
+            next,
+            produced: next,
             entry: PhantomData,
-        }
+        };
+        ring.look();
+        ring
     }
 
     pub(crate) fn size(&self) -> u32 {
