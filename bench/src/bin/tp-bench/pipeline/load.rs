@@ -42,8 +42,7 @@ pub(crate) struct Exchange {
 #[derive(Debug)]
 pub(crate) struct Load {
     pub(crate) snapshot: Snapshot,
-    pub(crate) meters: Arc<Meters>,
-    pub(crate) counters: Arc<WorkerCounters>,
+    tunnels: usize,
     pub(crate) ingress: PortId,
     pub(crate) egress: PortId,
     pub(crate) exchanges: Vec<Exchange>,
@@ -51,7 +50,6 @@ pub(crate) struct Load {
 
 impl Load {
     pub(crate) fn new(case: &Case) -> Result<Self, TemplateError> {
-        let tunnels = case.tunnels as usize;
         let (ingress, egress) = match case.direction {
             Direction::ToClient => (UPSTREAM_PORT, CLIENT_PORT),
             Direction::FromClient => (CLIENT_PORT, UPSTREAM_PORT),
@@ -68,12 +66,21 @@ impl Load {
                 current: Arc::new(tables(case)),
                 retiring: None,
             },
-            meters: Arc::new(Meters::new(tunnels, tunnels)),
-            counters: Arc::new(WorkerCounters::new(1, tunnels)),
+            tunnels: case.tunnels as usize,
             ingress,
             egress,
             exchanges,
         })
+    }
+
+    /// Full meters. Each clock needs its own: they remember the time at which they were charged.
+    pub(crate) fn meters(&self) -> Meters {
+        Meters::new(self.tunnels, self.tunnels)
+    }
+
+    /// Counters at 0.
+    pub(crate) fn counters(&self) -> WorkerCounters {
+        WorkerCounters::new(1, self.tunnels)
     }
 }
 

@@ -106,13 +106,7 @@ pub(crate) fn run(filter: &str, samples: usize) -> Result<(), Broken> {
         ticks.hertz(),
         "Hz",
     )?;
-    add(
-        &mut report,
-        "clock",
-        "reading",
-        ticks.overhead() as f64,
-        "ticks",
-    )?;
+    add(&mut report, "clock", "reading", ticks.overhead(), "ticks")?;
     for case in cases {
         let name = case.to_string();
         let load = Load::new(&case)?;

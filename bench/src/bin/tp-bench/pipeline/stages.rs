@@ -3,7 +3,9 @@
 use std::time::Instant;
 
 use tp_pipeline::abi::Meta;
-use tp_pipeline::{Context, Nanos, Packet, Pipeline, Probe, Stage, Verdict};
+use tp_pipeline::{
+    Context, Meters, Nanos, Packet, Pipeline, Probe, Stage, Verdict, WorkerCounters,
+};
 use tp_xsk::PACKET_START;
 
 use super::case::{Case, Memory};
@@ -29,7 +31,7 @@ pub(crate) struct StageSamples {
 struct Stopwatch<'a> {
     ticks: &'a Ticks,
     last: u64,
-    sums: [u64; Stage::ALL.len()],
+    sums: [f64; Stage::ALL.len()],
 }
 
 impl Stopwatch<'_> {
@@ -41,9 +43,8 @@ impl Stopwatch<'_> {
 impl Probe for Stopwatch<'_> {
     #[inline]
     fn mark(&mut self, stage: Stage) {
-        let now = self.ticks.now();
-        self.sums[stage as usize] += (now - self.last).saturating_sub(self.ticks.overhead());
-        self.last = now;
+        self.sums[stage as usize] += self.ticks.since(self.last);
+        self.last = self.ticks.now();
     }
 }
 
@@ -62,6 +63,8 @@ pub(crate) fn measure(
     let mut bench = Bench {
         case,
         load,
+        meters: load.meters(),
+        counters: load.counters(),
         pipeline: Pipeline::new(),
         started: Instant::now(),
     };
@@ -82,7 +85,7 @@ pub(crate) fn measure(
             let mut watch = Stopwatch {
                 ticks,
                 last: 0,
-                sums: [0; Stage::ALL.len()],
+                sums: [0.0; Stage::ALL.len()],
             };
             bench.sample(chunks, exchanges, &mut watch)?;
             taken += 1;
@@ -95,18 +98,19 @@ pub(crate) fn measure(
 }
 
 impl StageSamples {
-    fn add(&mut self, sums: &[u64]) {
+    fn add(&mut self, sums: &[f64]) {
         for (samples, sum) in self.each.iter_mut().zip(sums) {
-            samples.push(*sum as f64 / SAMPLE as f64);
+            samples.push(*sum / SAMPLE as f64);
         }
-        self.all
-            .push(sums.iter().sum::<u64>() as f64 / SAMPLE as f64);
+        self.all.push(sums.iter().sum::<f64>() / SAMPLE as f64);
     }
 }
 
 struct Bench<'a> {
     case: &'a Case,
     load: &'a Load,
+    meters: Meters,
+    counters: WorkerCounters,
     pipeline: Pipeline,
     started: Instant,
 }
@@ -174,8 +178,8 @@ impl Bench<'_> {
         let mut verdicts = [Verdict::Punt; Pipeline::BURST];
         let ctx = Context {
             snapshot: &self.load.snapshot,
-            meters: &self.load.meters,
-            counters: &self.load.counters,
+            meters: &self.meters,
+            counters: &self.counters,
             port: self.load.ingress,
             now,
         };

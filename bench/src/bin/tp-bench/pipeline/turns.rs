@@ -40,7 +40,7 @@ pub(crate) fn measure(
             round.iter().try_for_each(|burst| bench.deliver(burst))?;
         }
         for sample in round {
-            let mut spent = 0;
+            let mut spent = 0.0;
             for burst in sample.chunks(case.burst) {
                 if case.memory == Memory::Hot {
                     bench.deliver(burst)?;
@@ -50,7 +50,7 @@ pub(crate) fn measure(
             }
             taken += 1;
             if taken > WARM_UP {
-                result.push(spent as f64 / SAMPLE as f64);
+                result.push(spent / SAMPLE as f64);
             }
         }
     }
@@ -96,11 +96,11 @@ impl<'a> Bench<'a> {
         let config = WorkerConfig {
             shared: Shared {
                 region,
-                meters: Arc::clone(&load.meters),
+                meters: Arc::new(load.meters()),
                 root: Arc::new(ArcSwap::from_pointee(load.snapshot.clone())),
                 clock: Clock::start(),
             },
-            counters: Arc::clone(&load.counters),
+            counters: Arc::new(load.counters()),
             busy_poll: true,
         };
         Ok(Self {
