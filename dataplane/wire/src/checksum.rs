@@ -7,21 +7,27 @@
 #[inline]
 #[must_use]
 pub fn sum(bytes: &[u8]) -> u16 {
-    // 2^64 = 1 modulo 0xffff, so words of 8 bytes add up like words of 2, as long as each
-    // carry out of the top comes back in at the bottom.
+    // 2^16 = 2^32 = 2^64 = 1 modulo 0xffff: words of 8 and 4 bytes add up like words of 2, as
+    // long as each carry out of the top comes back in at the bottom.
     let (words, rest) = bytes.as_chunks::<8>();
     let mut total = 0u64;
     for word in words {
         let (next, carry) = total.overflowing_add(u64::from_be_bytes(*word));
         total = next + u64::from(carry);
     }
-    if !rest.is_empty() {
-        let mut last = [0; 8];
-        last[..rest.len()].copy_from_slice(rest);
-        let (next, carry) = total.overflowing_add(u64::from_be_bytes(last));
-        total = next + u64::from(carry);
+    let (quads, rest) = rest.as_chunks::<4>();
+    let (pairs, odd) = rest.as_chunks::<2>();
+    let mut tail = 0u64;
+    for quad in quads {
+        tail += u64::from(u32::from_be_bytes(*quad));
     }
-    fold(total)
+    for pair in pairs {
+        tail += u64::from(u16::from_be_bytes(*pair));
+    }
+    for last in odd {
+        tail += u64::from(*last) << 8;
+    }
+    fold(u64::from(fold(total)) + tail)
 }
 
 /// The checksum of `bytes`, whose checksum field is 0.
