@@ -24,6 +24,9 @@ impl std::fmt::Debug for Arriving {
     }
 }
 
+/// Longest frame, in bytes: a chunk of 2048 holds it with its headroom.
+const LONGEST: usize = 1792;
+
 /// A frame that is yet to be built.
 pub(super) struct Draft {
     pub(super) ifindex: u32,
@@ -56,6 +59,7 @@ pub fn frame(rng: &mut Rng, config: &Config, devices: &Devices) -> Arriving {
     if chance(rng, 12) {
         hostile::corrupt(rng, &mut frame);
     }
+    frame.truncate(LONGEST);
     let ifindex = if chance(rng, 4) {
         device(rng, config)
     } else {

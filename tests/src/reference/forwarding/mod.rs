@@ -12,7 +12,8 @@ use tp_pipeline::abi::Meta;
 
 use super::portal::{Id, Portal};
 use parse::{Inner, Origin, parse};
-pub use police::{Direction, Meter, Police};
+pub use police::Police;
+use police::{Direction, Meter};
 
 /// A redirected packet as its worker receives it.
 #[derive(Clone, Copy, Debug)]
@@ -58,15 +59,24 @@ pub enum Link {
     Tunnel(u32),
 }
 
+/// The configurations that a worker may use: the one in force and, during a change, its predecessor.
+#[derive(Clone, Copy, Debug)]
+pub struct Generations<'a> {
+    /// The one in force.
+    pub current: Portal<'a>,
+    /// Its predecessor, for packets whose ingress only that one knows.
+    pub retiring: Option<Portal<'a>>,
+}
+
 /// The worker's answer by the text; `police` is charged for what is admitted.
 #[must_use]
 pub fn forward(
-    portal: &Portal<'_>,
+    generations: &Generations<'_>,
     police: &mut Police,
     arrival: &Arrival<'_>,
 ) -> (Outcome, Links) {
     let mut links = Links::default();
-    let outcome = way(portal, police, arrival, &mut links)
+    let outcome = way(generations, police, arrival, &mut links)
         .map_or_else(Outcome::Drop, |(port, bytes)| {
             Outcome::Transmit(port, bytes)
         });
@@ -89,7 +99,7 @@ impl End<'_> {
 }
 
 fn way(
-    portal: &Portal<'_>,
+    generations: &Generations<'_>,
     police: &mut Police,
     arrival: &Arrival<'_>,
     links: &mut Links,
@@ -101,7 +111,12 @@ fn way(
         slot: meta.slot,
         tag: meta.tag,
     };
-    let source = classify(portal, &inner, id).ok_or(DropReason::StaleIngress)?;
+    let (portal, source) = [Some(generations.current), generations.retiring]
+        .into_iter()
+        .flatten()
+        .find_map(|portal| Some((portal, classify(&portal, &inner, id)?)))
+        .ok_or(DropReason::StaleIngress)?;
+    let portal = &portal;
     links.from = Some(source.link(portal));
     links.bytes = inner.total_length() as u64;
 
@@ -212,15 +227,15 @@ fn route<'a>(
 }
 
 /// The meters that apply, in the order in which they are asked.
-fn meters(source: &End<'_>, way: &End<'_>) -> Vec<Meter> {
+fn meters<'a>(source: &End<'a>, way: &End<'a>) -> Vec<Meter<'a>> {
     let mut meters = Vec::new();
     if let End::Tunnel(name, tunnel) = source {
-        meters.push(Meter::Tunnel((*name).clone(), Direction::FromClient));
-        meters.push(Meter::Client(tunnel.client.clone(), Direction::FromClient));
+        meters.push(Meter::Tunnel(name, Direction::FromClient));
+        meters.push(Meter::Client(&tunnel.client, Direction::FromClient));
     }
     if let End::Tunnel(name, tunnel) = way {
-        meters.push(Meter::Tunnel((*name).clone(), Direction::ToClient));
-        meters.push(Meter::Client(tunnel.client.clone(), Direction::ToClient));
+        meters.push(Meter::Tunnel(name, Direction::ToClient));
+        meters.push(Meter::Client(&tunnel.client, Direction::ToClient));
     }
     meters
 }

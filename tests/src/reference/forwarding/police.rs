@@ -11,17 +11,24 @@ use crate::reference::Portal;
 const BYTE: u128 = 8 * 1_000_000_000;
 
 /// A meter that may apply to a packet.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Meter {
+#[derive(Clone, Copy)]
+pub(super) enum Meter<'a> {
     /// Of this tunnel.
-    Tunnel(Name, Direction),
+    Tunnel(&'a Name, Direction),
     /// Of this client.
-    Client(Name, Direction),
+    Client(&'a Name, Direction),
+}
+
+/// What a level belongs to. A tunnel that takes another slot is another tunnel, whatever its name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Owner {
+    Tunnel(u32),
+    Client(Name),
 }
 
 /// What a meter measures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Direction {
+pub(super) enum Direction {
     /// What the client sends.
     FromClient,
     /// What the client receives.
@@ -31,7 +38,7 @@ pub enum Direction {
 /// The state of all meters; those that were never charged are full.
 #[derive(Clone, Debug, Default)]
 pub struct Police {
-    buckets: BTreeMap<Meter, Bucket>,
+    buckets: BTreeMap<(Owner, Direction), Bucket>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -45,7 +52,7 @@ impl Police {
     pub(super) fn charge(
         &mut self,
         portal: &Portal<'_>,
-        meters: &[Meter],
+        meters: &[Meter<'_>],
         length: usize,
         now: u64,
     ) -> Result<(), DropReason> {
@@ -55,10 +62,11 @@ impl Police {
             let Some(rate) = rate(portal, meter) else {
                 continue;
             };
-            let level = self.level(meter, rate, now);
+            let key = key(portal, meter);
+            let level = self.level(&key, rate, now);
             let left = level.checked_sub(cost).ok_or(refusal(meter))?;
             charged.push((
-                meter.clone(),
+                key,
                 Bucket {
                     level: left,
                     filled_at: now,
@@ -69,27 +77,36 @@ impl Police {
         Ok(())
     }
 
-    fn level(&self, meter: &Meter, rate: Rate, now: u64) -> u128 {
+    fn level(&self, key: &(Owner, Direction), rate: Rate, now: u64) -> u128 {
         let full = u128::from(rate.burst) * BYTE;
-        self.buckets.get(meter).map_or(full, |bucket| {
+        self.buckets.get(key).map_or(full, |bucket| {
             let since = u128::from(now - bucket.filled_at);
             full.min(bucket.level + since * u128::from(rate.bits_per_second))
         })
     }
 }
 
-fn rate(portal: &Portal<'_>, meter: &Meter) -> Option<Rate> {
+fn key(portal: &Portal<'_>, meter: &Meter<'_>) -> (Owner, Direction) {
+    match *meter {
+        Meter::Tunnel(name, direction) => {
+            (Owner::Tunnel(portal.numbers.tunnels[name].slot), direction)
+        }
+        Meter::Client(name, direction) => (Owner::Client(name.clone()), direction),
+    }
+}
+
+fn rate(portal: &Portal<'_>, meter: &Meter<'_>) -> Option<Rate> {
     let of = |rates: Rates, direction| match direction {
         Direction::FromClient => rates.from_client,
         Direction::ToClient => rates.to_client,
     };
-    match meter {
-        Meter::Tunnel(name, direction) => of(portal.model.tunnels[name].rates, *direction),
-        Meter::Client(name, direction) => of(portal.model.clients[name].rates, *direction),
+    match *meter {
+        Meter::Tunnel(name, direction) => of(portal.model.tunnels[name].rates, direction),
+        Meter::Client(name, direction) => of(portal.model.clients[name].rates, direction),
     }
 }
 
-fn refusal(meter: &Meter) -> DropReason {
+fn refusal(meter: &Meter<'_>) -> DropReason {
     match meter {
         Meter::Tunnel(..) => DropReason::RateTunnel,
         Meter::Client(_, Direction::FromClient) => DropReason::RateFromClient,
