@@ -89,3 +89,67 @@ impl<'c> Packet<'c> {
         self.end = self.end.min(self.start + len);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_packet_lies_within_its_chunk() {
+        let mut chunk = [0; 100];
+        assert!(Packet::new(&mut chunk, 40, 60).is_some());
+        assert!(Packet::new(&mut chunk, 40, 61).is_none());
+        assert!(Packet::new(&mut chunk, 1, usize::MAX).is_none());
+    }
+
+    #[test]
+    fn what_is_pushed_comes_first_and_nothing_moves() {
+        let mut chunk: Vec<u8> = (0..100).collect();
+        let mut packet = Packet::new(&mut chunk, 40, 4).unwrap();
+        packet.push(2).unwrap().copy_from_slice(&[0xaa, 0xbb]);
+        assert_eq!(packet.bytes(), [0xaa, 0xbb, 40, 41, 42, 43]);
+        assert_eq!((packet.start(), packet.len()), (38, 6));
+        packet.pull(3).unwrap();
+        assert_eq!(packet.bytes(), [41, 42, 43]);
+    }
+
+    #[test]
+    fn a_push_or_pull_too_far_changes_nothing() {
+        let mut chunk = [7; 100];
+        let mut packet = Packet::new(&mut chunk, 40, 4).unwrap();
+        assert!(packet.push(41).is_none());
+        assert!(packet.pull(5).is_none());
+        assert_eq!((packet.start(), packet.len()), (40, 4));
+        assert!(packet.push(40).is_some());
+    }
+
+    #[test]
+    fn truncate_only_shortens() {
+        let mut chunk: Vec<u8> = (0..100).collect();
+        let mut packet = Packet::new(&mut chunk, 40, 4).unwrap();
+        packet.truncate(usize::from(u16::MAX));
+        assert_eq!(packet.len(), 4);
+        packet.truncate(1);
+        assert_eq!(packet.bytes(), [40]);
+    }
+
+    #[test]
+    fn metadata_ends_where_the_packet_starts() {
+        let meta = Meta {
+            slot: 1,
+            tag: 2,
+            magic: 3,
+            port: 4,
+            ingress: 5,
+            vlans: 6,
+            l3_off: 7,
+            l4_off: 8,
+            inner_off: 9,
+            reserved: 10,
+        };
+        let mut chunk = [0; 100];
+        chunk[16..40].copy_from_slice(&meta.to_bytes());
+        assert_eq!(Packet::new(&mut chunk, 40, 4).unwrap().meta(), Some(meta));
+        assert_eq!(Packet::new(&mut chunk, 23, 4).unwrap().meta(), None);
+    }
+}

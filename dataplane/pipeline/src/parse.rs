@@ -4,7 +4,7 @@
 //! Drops: `BadMetadata`, `OuterFragment`, `OuterIcmp`, `OuterMalformed`, `OuterChecksum`, `GreChecksum`,
 //! `InnerUnsupported`, `InnerMalformed`, `InnerChecksum`.
 
-use tp_wire::{Ecn, Ipv4Packet, Ipv6Packet};
+use tp_wire::{Ecn, Ipv4Packet, is_ipv6};
 
 use crate::abi::{IngressKind, META_MAGIC, Meta};
 use crate::packet::Packet;
@@ -50,7 +50,7 @@ pub(crate) fn parse(packet: &Packet<'_>, port: PortId) -> Result<Parsed, DropRea
             if meta.inner_off != meta.l3_off {
                 return Err(DropReason::BadMetadata);
             }
-            if Ipv6Packet::is_family(&&frame[usize::from(meta.inner_off)..]) {
+            if is_ipv6(&frame[usize::from(meta.inner_off)..]) {
                 return Err(DropReason::InnerUnsupported);
             }
             let ingress = Claim::Upstream(Tagged {
@@ -103,7 +103,7 @@ fn check_meta(meta: &Meta, port: PortId, len: usize) -> Result<IngressKind, Drop
 fn outer<'p>(frame: &'p [u8], meta: &Meta) -> Result<(Ecn, &'p [u8]), DropReason> {
     let l3_off = usize::from(meta.l3_off);
     let bytes = &frame[l3_off..];
-    if Ipv6Packet::is_family(&bytes) {
+    if is_ipv6(bytes) {
         return Err(DropReason::InnerUnsupported);
     }
     let outer = Ipv4Packet::new_checked(bytes).map_err(|_| DropReason::OuterMalformed)?;

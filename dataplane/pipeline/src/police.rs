@@ -114,3 +114,43 @@ fn charge(dues: &[Due<'_>], now: Nanos, len: u16) -> Result<(), DropReason> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Barrier;
+    use std::thread;
+
+    use super::*;
+
+    /// The last of two meters refuses while others charge the first: whatever they take back, no
+    /// byte is charged without the other.
+    #[test]
+    fn workers_that_race_charge_both_meters_or_none() {
+        const WORKERS: usize = 8;
+        let now = Nanos(1_000_000_000);
+        // A byte a second: nothing is refilled meanwhile.
+        let wide = MeterSpec::new(8, 3_000).unwrap();
+        let narrow = MeterSpec::new(8, 1_000).unwrap();
+        for _ in 0..200 {
+            let (first, last) = (Meter::default(), Meter::default());
+            let due = |meter, spec| Due {
+                meter,
+                spec,
+                refused: DropReason::RateTunnel,
+            };
+            let dues = [due(&first, wide), due(&last, narrow)];
+            let start = Barrier::new(WORKERS);
+            let worker = || {
+                start.wait();
+                (0..10).filter(|_| charge(&dues, now, 100).is_ok()).count()
+            };
+            let passed: usize = thread::scope(|scope| {
+                let workers: Vec<_> = (0..WORKERS).map(|_| scope.spawn(worker)).collect();
+                workers.into_iter().map(|w| w.join().unwrap()).sum()
+            });
+            assert_eq!(passed, 10);
+            assert!(first.admits(wide, now, 2_000));
+            assert!(!first.admits(wide, now, 2_001));
+        }
+    }
+}

@@ -207,3 +207,41 @@ pub enum NextHop {
     /// Nowhere: counted as [`crate::DropReason::Blackhole`].
     Drop,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_header_is_its_addresses_its_tags_and_the_type() {
+        for tags in [0, 1, 2] {
+            let bytes: Vec<u8> = (1..).take(12 + 4 * tags).collect();
+            let header = LinkHeader::new(PortId(3), &bytes).unwrap();
+            let mut out = vec![0xff; header.len()];
+            header.write(0x86dd, &mut out);
+            assert_eq!(out, [&bytes[..], &[0x86, 0xdd]].concat());
+        }
+    }
+
+    #[test]
+    fn a_link_header_of_other_lengths_is_refused() {
+        for len in (0..=64).filter(|len| !matches!(len, 12 | 16 | 20)) {
+            assert_eq!(
+                LinkHeader::new(PortId(0), &vec![0; len]),
+                None,
+                "{len} bytes"
+            );
+        }
+    }
+
+    #[test]
+    fn a_route_to_no_next_hop_drops() {
+        let tables = Tables {
+            next_hops: vec![NextHop::Punt],
+            ..Tables::default()
+        };
+        assert_eq!(tables.next_hop(NextHopId(0)), NextHop::Punt);
+        assert_eq!(tables.next_hop(NextHopId(1)), NextHop::Drop);
+        assert_eq!(tables.next_hop(NextHopId(u32::MAX)), NextHop::Drop);
+    }
+}

@@ -95,3 +95,17 @@ drop_reasons! {
     /// The kernel took the descriptor and dropped the packet (EBUSY).
     TxBusy = "tx-busy",
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_are_numbered_in_their_order_and_named_apart() {
+        for (index, reason) in DropReason::ALL.iter().enumerate() {
+            assert_eq!(*reason as usize, index);
+            let namesakes = DropReason::ALL.iter().filter(|r| r.name() == reason.name());
+            assert_eq!(namesakes.count(), 1, "{}", reason.name());
+        }
+    }
+}
