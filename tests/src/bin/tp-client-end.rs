@@ -49,13 +49,10 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
     signals.thread_block()?;
     let end = ClientEnd::start(arguments.tunnels)?;
     print_line(r#"{"ready":true}"#)?;
-    loop {
-        let signal = signals.wait()?;
+    while signals.wait()? == Signal::SIGUSR1 {
         print_line(&serde_json::to_string(&end.report())?)?;
-        if signal != Signal::SIGUSR1 {
-            return Ok(());
-        }
     }
+    Ok(print_line(&serde_json::to_string(&end.stop())?)?)
 }
 
 fn print_line(line: &str) -> io::Result<()> {

@@ -5,6 +5,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
 use nix::sys::eventfd::{EfdFlags, EventFd};
@@ -103,14 +104,35 @@ impl ClientEnd {
         })
     }
 
-    /// What it has counted until here.
+    /// Stops it and reports what it has counted altogether.
+    pub fn stop(mut self) -> ClientReport {
+        self.end();
+        self.report()
+    }
+
+    /// What it has counted until here. A packet is counted after it was passed on: who has just received one may
+    /// read a count without it.
     pub fn report(&self) -> ClientReport {
         self.counters.report(&self.specs)
     }
-}
 
-impl Drop for ClientEnd {
-    fn drop(&mut self) {
+    /// What it has counted, once nothing has changed for 50 ms: for equations between counts, after the traffic.
+    /// Traffic that does not end is reported on after five seconds.
+    pub fn report_when_quiet(&self) -> ClientReport {
+        let deadline = Instant::now() + Duration::from_secs(5);
+        let mut report = self.report();
+        loop {
+            thread::sleep(Duration::from_millis(50));
+            let next = self.report();
+            if next == report || Instant::now() >= deadline {
+                return next;
+            }
+            report = next;
+        }
+    }
+
+    /// Ends the threads; harmless the second time.
+    fn end(&mut self) {
         if let Err(error) = self.stop.write(1) {
             // Without the wake-up the threads would never be joined.
             eprintln!("client end: threads stay: {error}");
@@ -121,6 +143,12 @@ impl Drop for ClientEnd {
                 eprintln!("client end: a thread panicked");
             }
         }
+    }
+}
+
+impl Drop for ClientEnd {
+    fn drop(&mut self) {
+        self.end();
     }
 }
 

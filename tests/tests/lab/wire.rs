@@ -26,7 +26,8 @@ fn datagrams_arrive_at_the_rate_they_are_sent() {
     assert!(report.is_clean(), "{report:?}");
     assert_eq!(report.received_ip_bytes, 2500 * 1500);
     let late = report.elapsed.as_secs_f64() / 0.5;
-    assert!((0.95..1.5).contains(&late), "{report:?}");
+    // Never faster; how much slower is up to a machine that does other things too.
+    assert!((0.95..4.0).contains(&late), "{report:?}");
 }
 
 #[test]
