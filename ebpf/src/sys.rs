@@ -1,14 +1,17 @@
 //! The bpf(2) calls that libbpf-rs has no safe form of.
 #![allow(unsafe_code, reason = "libbpf's C interface")]
 
+use std::ffi::CString;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::ptr;
 
 use libbpf_rs::libbpf_sys as bpf;
 use libbpf_rs::{MapCore, MapHandle};
 
-pub(crate) use bpf::{XDP_DROP, XDP_PASS, XDP_REDIRECT};
+pub(crate) use bpf::{XDP_DROP, XDP_FLAGS_DRV_MODE, XDP_FLAGS_SKB_MODE, XDP_PASS, XDP_REDIRECT};
 
 /// Most bytes of metadata (`xdp_metalen_invalid` in include/net/xdp.h).
 const MAX_META: usize = 255;
@@ -116,4 +119,50 @@ pub(crate) fn percpu_array(map: &MapHandle, cpus: usize) -> io::Result<Vec<u64>>
     } else {
         Err(io::ErrorKind::UnexpectedEof.into())
     }
+}
+
+/// Attaches an XDP program to a device; it leaves when the last descriptor and pin of the link do.
+pub(crate) fn link_create(
+    program: BorrowedFd<'_>,
+    ifindex: u32,
+    flags: u32,
+) -> io::Result<OwnedFd> {
+    let ifindex = i32::try_from(ifindex).map_err(|_| io::ErrorKind::InvalidInput)?;
+    let opts = bpf::bpf_link_create_opts {
+        sz: size::<bpf::bpf_link_create_opts>().into(),
+        flags,
+        ..Default::default()
+    };
+    // SAFETY: `opts` lives until the call returns, and has no pointers.
+    let ret = unsafe { bpf::bpf_link_create(program.as_raw_fd(), ifindex, bpf::BPF_XDP, &opts) };
+    let fd = check(ret)?;
+    // SAFETY: the kernel has just made this descriptor for us.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Lets a link run another program, from one frame to the next.
+pub(crate) fn link_update(link: BorrowedFd<'_>, program: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: two open descriptors; no options.
+    let ret = unsafe { bpf::bpf_link_update(link.as_raw_fd(), program.as_raw_fd(), ptr::null()) };
+    check(ret).map(drop)
+}
+
+/// Pins an object in a bpffs.
+pub(crate) fn pin(object: BorrowedFd<'_>, path: &Path) -> io::Result<()> {
+    let path = CString::new(path.as_os_str().as_bytes())?;
+    // SAFETY: an open descriptor, and a string that ends in NUL and outlives the call.
+    let ret = unsafe { bpf::bpf_obj_pin(object.as_raw_fd(), path.as_ptr()) };
+    check(ret).map(drop)
+}
+
+/// The XDP program of a device, by the mode it runs in; 0 is none.
+pub(crate) fn xdp_programs(ifindex: u32) -> io::Result<bpf::bpf_xdp_query_opts> {
+    let ifindex = i32::try_from(ifindex).map_err(|_| io::ErrorKind::InvalidInput)?;
+    let mut opts = bpf::bpf_xdp_query_opts {
+        sz: size::<bpf::bpf_xdp_query_opts>().into(),
+        ..Default::default()
+    };
+    // SAFETY: `opts` says its size, and lives until the call returns.
+    check(unsafe { bpf::bpf_xdp_query(ifindex, 0, &mut opts) })?;
+    Ok(opts)
 }

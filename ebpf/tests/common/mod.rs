@@ -3,6 +3,7 @@
 
 pub(crate) mod clang;
 pub(crate) mod frames;
+pub(crate) mod isolated;
 
 use std::os::fd::{AsFd, OwnedFd};
 
