@@ -1,6 +1,7 @@
 //! Generator and sink on the two ends of a veth pair: what one says it sent, the other counts.
 //!
 //! Needs root: makes network namespaces, opens AF_XDP sockets, attaches XDP programs.
+#![allow(clippy::unwrap_used, reason = "a failed preparation fails the test")]
 
 use std::net::Ipv4Addr;
 use std::num::NonZeroU64;

@@ -5,8 +5,12 @@ mod machine;
 mod pipeline;
 mod report;
 mod ticks;
+mod veth;
 
+use std::error::Error;
+use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
@@ -29,17 +33,40 @@ enum Bench {
         #[arg(long, default_value_t = 4000)]
         samples: usize,
     },
+    /// Frames through a laboratory of veth pairs: the rate beside a bare forwarder's.
+    Veth {
+        /// The bare forwarder (bench/peers/xsk-rs-l2fwd).
+        #[arg(long)]
+        bare: PathBuf,
+        /// Rounds of each contender.
+        #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+        rounds: u32,
+        /// Length of a round in seconds.
+        #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=600))]
+        seconds: u64,
+    },
 }
 
 fn main() -> ExitCode {
-    let result = match Args::parse().bench {
-        Bench::Pipeline { case, samples } => pipeline::run(&case, samples),
-    };
-    match result {
+    match run(Args::parse().bench) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("tp-bench: broken run: {error}");
             ExitCode::FAILURE
         }
     }
+}
+
+fn run(bench: Bench) -> Result<(), Box<dyn Error>> {
+    match bench {
+        Bench::Pipeline { case, samples } => pipeline::run(&case, samples)?,
+        Bench::Veth {
+            bare,
+            rounds,
+            seconds,
+        } => {
+            veth::run(&bare, rounds, Duration::from_secs(seconds))?;
+        }
+    }
+    Ok(())
 }
