@@ -3,4 +3,7 @@
 
 pub mod compile;
 pub mod config;
+pub mod daemon;
+pub mod kernel;
 pub mod model;
+pub mod portal;

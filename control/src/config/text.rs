@@ -403,7 +403,7 @@ fn decimal(number: &str, scale: u64) -> Option<u128> {
     let digits: u128 = format!("{whole}{fraction}").parse().ok()?;
     let divisor = 10_u128.pow(u32::try_from(fraction.len()).ok()?);
     let scaled = digits * u128::from(scale);
-    (scaled % divisor == 0).then_some(scaled / divisor)
+    scaled.is_multiple_of(divisor).then_some(scaled / divisor)
 }
 
 #[cfg(test)]
