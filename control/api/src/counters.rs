@@ -23,6 +23,28 @@ pub struct Counters {
     pub workers: Vec<WorkerCounters>,
     /// Where the frames are.
     pub frames: FrameLedger,
+    /// What each upstream brought and took.
+    pub upstreams: Vec<LinkCounters>,
+    /// What each tunnel brought and took.
+    pub tunnels: Vec<LinkCounters>,
+}
+
+/// What an upstream or a tunnel brought and took, since its name came into the configuration.
+/// Bytes are of inner IP packets.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkCounters {
+    /// The upstream or tunnel.
+    pub name: String,
+    /// Packets from it.
+    pub rx_packets: u64,
+    /// Their bytes.
+    pub rx_bytes: u64,
+    /// Packets to it.
+    pub tx_packets: u64,
+    /// Their bytes.
+    pub tx_bytes: u64,
+    /// Packets from it that were dropped.
+    pub dropped_packets: u64,
 }
 
 /// What a port's steering program and rings counted.
@@ -53,6 +75,8 @@ pub struct RingLosses {
     pub rx_fill_ring_empty_descs: u64,
     /// Times that the TX ring was empty.
     pub tx_ring_empty_descs: u64,
+    /// Ring entries that did not fit the ledger and were not believed.
+    pub suspects: u64,
 }
 
 /// What a worker counted.

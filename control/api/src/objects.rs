@@ -22,6 +22,9 @@ pub struct Port {
     pub xdp: String,
     /// Queues with a socket.
     pub queues: Vec<Queue>,
+    /// Why it is not in service, if it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<String>,
 }
 
 /// A queue with its socket.

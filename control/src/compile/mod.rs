@@ -20,7 +20,7 @@ use tp_wire::MacAddr;
 use crate::model::{self, KernelView, Model, Name};
 use routes::RouteTable;
 pub use slots::{Allocated, Slots, TagSource};
-pub use steering::UpstreamIdentity;
+pub use steering::{UpstreamIdentity, next_hop_mac};
 
 /// Why a valid model cannot be compiled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -106,7 +106,11 @@ pub fn compile(
 ) -> Result<Compiled, CompileError> {
     let mut tags = previous.map_or(TagSource::starting_at(first_tag), |p| p.tags);
     let names = name_slots(previous, model, kernel, &mut tags)?;
-    let view = View { model, kernel, names: &names };
+    let view = View {
+        model,
+        kernel,
+        names: &names,
+    };
 
     let mut vfib_routes = BTreeMap::new();
     let mut vfibs = Vec::with_capacity(model.upstreams.len());
@@ -131,7 +135,14 @@ pub fn compile(
         owners: owner_fib,
     };
     let steering = view.steering()?;
-    Ok(Compiled { tables: Arc::new(tables), steering, names, tags, vfib_routes, owners })
+    Ok(Compiled {
+        tables: Arc::new(tables),
+        steering,
+        names,
+        tags,
+        vfib_routes,
+        owners,
+    })
 }
 
 fn name_slots(
@@ -158,17 +169,28 @@ fn name_slots(
     )?;
     let tunnels = Slots::advance(
         before.map(|n| &n.tunnels),
-        model.tunnels.iter().map(|(name, t)| (name.clone(), steering::tunnel_key(t))),
+        model
+            .tunnels
+            .iter()
+            .map(|(name, t)| (name.clone(), steering::tunnel_key(t))),
         tags,
         ("tunnels", tp_pipeline::abi::MAX_TUNNELS),
     )?;
     let clients = Slots::advance(
         before.map(|n| &n.clients),
-        model.clients.keys().map(|name| (name.clone(), name.clone())),
+        model
+            .clients
+            .keys()
+            .map(|name| (name.clone(), name.clone())),
         tags,
         ("clients", MAX_CLIENTS),
     )?;
-    Ok(Names { ports, upstreams, tunnels, clients })
+    Ok(Names {
+        ports,
+        upstreams,
+        tunnels,
+        clients,
+    })
 }
 
 /// What the parts of a compile read.
@@ -182,7 +204,9 @@ impl View<'_> {
     fn ports(&self) -> Vec<Option<Port>> {
         self.names.ports.table(|name, _| {
             let mtu = self.kernel.links.get(name).map_or(0, |l| l.mtu);
-            Port { mtu: u16::try_from(mtu).unwrap_or(u16::MAX) }
+            Port {
+                mtu: u16::try_from(mtu).unwrap_or(u16::MAX),
+            }
         })
     }
 
@@ -194,13 +218,17 @@ impl View<'_> {
                 .links
                 .get(&upstream.port)
                 .and_then(|link| {
-                    let mac = steering::next_hop_mac(upstream, self.kernel)?;
+                    let mac = next_hop_mac(upstream, self.kernel)?;
                     Some((link, mac))
                 })
                 .and_then(|(link, mac)| {
                     self.link_header(&upstream.port, link.mac, mac, &upstream.vlans)
                 });
-            Upstream { tag: allocated.id.tag, vfib: vfibs[name].0, egress }
+            Upstream {
+                tag: allocated.id.tag,
+                vfib: vfibs[name].0,
+                egress,
+            }
         })
     }
 
@@ -230,9 +258,11 @@ impl View<'_> {
     }
 
     fn clients(&self) -> Result<Vec<Option<Client>>, CompileError> {
-        self.names
-            .clients
-            .try_table(|name, _| Ok(Client { rates: rates(&self.model.clients[name].rates)? }))
+        self.names.clients.try_table(|name, _| {
+            Ok(Client {
+                rates: rates(&self.model.clients[name].rates)?,
+            })
+        })
     }
 
     /// How frames to a tunnel's far end start; `None` where the kernel knows no way by a port,
@@ -242,8 +272,11 @@ impl View<'_> {
         let route = self.kernel.underlay.get(&far_end)?;
         let neighbour = (route.ifindex, route.gateway.unwrap_or(far_end));
         let mac = *self.kernel.neighbours.get(&neighbour)?;
-        let (name, link) =
-            self.kernel.links.iter().find(|(_, link)| link.ifindex == route.ifindex)?;
+        let (name, link) = self
+            .kernel
+            .links
+            .iter()
+            .find(|(_, link)| link.ifindex == route.ifindex)?;
         self.link_header(name, link.mac, mac, &[])
     }
 

@@ -67,9 +67,19 @@ impl View<'_> {
         let default = Ipv4Net::new_assert(Ipv4Addr::UNSPECIFIED, 0);
         let slot = self.names.upstreams.expect(upstream).id.slot;
         let mut routes = RouteTable::from([(default, to_upstream(slot))]);
-        for (name, tunnel) in self.model.tunnels.iter().filter(|(_, t)| t.upstream == upstream) {
+        for (name, tunnel) in self
+            .model
+            .tunnels
+            .iter()
+            .filter(|(_, t)| t.upstream == upstream)
+        {
             let slot = self.names.tunnels.expect(name).id.slot;
-            routes.extend(tunnel.routes.iter().map(|prefix| (prefix.trunc(), to_tunnel(slot))));
+            routes.extend(
+                tunnel
+                    .routes
+                    .iter()
+                    .map(|prefix| (prefix.trunc(), to_tunnel(slot))),
+            );
         }
         routes
     }
@@ -81,7 +91,10 @@ impl View<'_> {
             .iter()
             .flat_map(|(name, client)| {
                 let slot = self.client_slot(name);
-                client.prefixes.iter().map(move |prefix| (prefix.trunc(), NextHopId(slot.0)))
+                client
+                    .prefixes
+                    .iter()
+                    .map(move |prefix| (prefix.trunc(), NextHopId(slot.0)))
             })
             .collect()
     }

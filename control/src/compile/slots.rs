@@ -46,7 +46,9 @@ pub struct Slots<S, I> {
 
 impl<S, I> Default for Slots<S, I> {
     fn default() -> Self {
-        Self { by_name: BTreeMap::new() }
+        Self {
+            by_name: BTreeMap::new(),
+        }
     }
 }
 
@@ -80,13 +82,20 @@ impl<S: Slot, I: PartialEq> Slots<S, I> {
                     candidate += 1;
                 }
                 used.insert(candidate);
-                let id = Tagged { slot: S::from_index(candidate), tag: tags.take() };
+                let id = Tagged {
+                    slot: S::from_index(candidate),
+                    tag: tags.take(),
+                };
                 Allocated { id, identity }
             };
             by_name.insert(name, allocated);
         }
         if used.len() > limit {
-            return Err(CompileError::TooMany { what, count: used.len(), limit });
+            return Err(CompileError::TooMany {
+                what,
+                count: used.len(),
+                limit,
+            });
         }
         Ok(Self { by_name })
     }
@@ -115,7 +124,10 @@ impl<S: Slot, I: PartialEq> Slots<S, I> {
     /// The name that has this slot.
     #[must_use]
     pub fn name_of(&self, slot: S) -> Option<&Name> {
-        self.by_name.iter().find(|(_, a)| a.id.slot == slot).map(|(name, _)| name)
+        self.by_name
+            .iter()
+            .find(|(_, a)| a.id.slot == slot)
+            .map(|(name, _)| name)
     }
 
     /// Names and ids that are here and not, with the same id, in `successor`.
@@ -124,9 +136,10 @@ impl<S: Slot, I: PartialEq> Slots<S, I> {
         self.by_name
             .iter()
             .filter(|(name, a)| {
-                successor.by_name.get(*name).is_none_or(|b| {
-                    (a.id.slot, a.id.tag) != (b.id.slot, b.id.tag)
-                })
+                successor
+                    .by_name
+                    .get(*name)
+                    .is_none_or(|b| (a.id.slot, a.id.tag) != (b.id.slot, b.id.tag))
             })
             .map(|(name, a)| (name.clone(), a.id.slot))
             .collect()
@@ -134,11 +147,18 @@ impl<S: Slot, I: PartialEq> Slots<S, I> {
 
     /// One above the highest slot in use.
     pub(super) fn bound(&self) -> usize {
-        self.by_name.values().map(|a| a.id.slot.to_index() + 1).max().unwrap_or(0)
+        self.by_name
+            .values()
+            .map(|a| a.id.slot.to_index() + 1)
+            .max()
+            .unwrap_or(0)
     }
 
     /// A table by slot.
-    pub(super) fn table<T>(&self, mut entry: impl FnMut(&str, &Allocated<S, I>) -> T) -> Vec<Option<T>> {
+    pub(super) fn table<T>(
+        &self,
+        mut entry: impl FnMut(&str, &Allocated<S, I>) -> T,
+    ) -> Vec<Option<T>> {
         let mut table: Vec<Option<T>> = (0..self.bound()).map(|_| None).collect();
         for (name, allocated) in &self.by_name {
             table[allocated.id.slot.to_index()] = Some(entry(name, allocated));
@@ -185,7 +205,10 @@ mod tests {
         let two = advance(Some(&one), &[("a", 9), ("b", 2)], &mut tags);
         let before: BTreeSet<usize> = one.iter().map(|(_, a)| a.id.slot.index()).collect();
         assert!(!before.contains(&two.get("a").expect("named").id.slot.index()));
-        assert_eq!(one.retired_by(&two), vec![("a".to_owned(), one.get("a").unwrap().id.slot)]);
+        assert_eq!(
+            one.retired_by(&two),
+            vec![("a".to_owned(), one.get("a").unwrap().id.slot)]
+        );
     }
 
     #[test]
@@ -194,7 +217,10 @@ mod tests {
         let one = advance(None, &[("a", 1)], &mut tags);
         let two = advance(Some(&one), &[("b", 1)], &mut tags);
         let three = advance(Some(&two), &[("a", 1)], &mut tags);
-        assert_eq!(one.get("a").unwrap().id.slot, three.get("a").unwrap().id.slot);
+        assert_eq!(
+            one.get("a").unwrap().id.slot,
+            three.get("a").unwrap().id.slot
+        );
         assert_ne!(one.get("a").unwrap().id.tag, three.get("a").unwrap().id.tag);
     }
 
@@ -206,7 +232,11 @@ mod tests {
         let result = Slots::advance(Some(&one), wanted.into_iter(), &mut tags, ("tunnels", 4));
         assert_eq!(
             result,
-            Err(CompileError::TooMany { what: "tunnels", count: 5, limit: 4 })
+            Err(CompileError::TooMany {
+                what: "tunnels",
+                count: 5,
+                limit: 4
+            })
         );
     }
 }

@@ -27,7 +27,8 @@ pub struct UpstreamIdentity {
 }
 
 /// The MAC address that packets to an upstream are sent to, if it is known.
-pub(super) fn next_hop_mac(upstream: &model::Upstream, kernel: &KernelView) -> Option<MacAddr> {
+#[must_use]
+pub fn next_hop_mac(upstream: &model::Upstream, kernel: &KernelView) -> Option<MacAddr> {
     match upstream.next_hop {
         model::NextHop::Mac(mac) => Some(mac),
         model::NextHop::Address(address) => {
@@ -51,7 +52,11 @@ pub(super) fn upstream_identity(
     for (entry, tag) in vlan.iter_mut().zip(&upstream.vlans) {
         *entry = tag.vid | if tag.service { VLAN_8021AD } else { 0 };
     }
-    UpstreamIdentity { port: ports.expect(&upstream.port).id.slot, vlan, macs }
+    UpstreamIdentity {
+        port: ports.expect(&upstream.port).id.slot,
+        vlan,
+        macs,
+    }
 }
 
 pub(super) fn tunnel_key(tunnel: &model::Tunnel) -> TunnelKey {
@@ -72,30 +77,55 @@ impl View<'_> {
     pub(super) fn steering(&self) -> Result<SteeringState, CompileError> {
         let mut state = SteeringState::default();
         for (name, allocated) in self.names.ports.iter() {
-            let Some(link) = self.kernel.links.get(name) else { continue };
+            let Some(link) = self.kernel.links.get(name) else {
+                continue;
+            };
             let port = port_index(allocated.id.slot);
             let queues = u16::try_from(link.rx_queues).unwrap_or(u16::MAX);
-            state.ports.insert(link.ifindex, PortEntry { port, queues, reserved: 0 });
+            state.ports.insert(
+                link.ifindex,
+                PortEntry {
+                    port,
+                    queues,
+                    reserved: 0,
+                },
+            );
             state.local_macs.insert(MacKey::new(port, link.mac));
         }
-        state.local_addrs =
-            self.kernel.addresses.iter().map(|a| AddrKey { addr: addr_bytes(*a) }).collect();
+        state.local_addrs = self
+            .kernel
+            .addresses
+            .iter()
+            .map(|a| AddrKey {
+                addr: addr_bytes(*a),
+            })
+            .collect();
         for (_, allocated) in self.names.tunnels.iter() {
             let ingress = IngressKind::Tunnel as u32;
             let (slot, tag) = (allocated.id.slot.0, allocated.id.tag.0);
-            state.tunnels.insert(allocated.identity, SlotRef { slot, tag, ingress });
+            state
+                .tunnels
+                .insert(allocated.identity, SlotRef { slot, tag, ingress });
         }
         for (_, allocated) in self.names.upstreams.iter() {
             let UpstreamIdentity { port, vlan, macs } = &allocated.identity;
             let ingress = IngressKind::Upstream as u32;
             let (slot, tag) = (allocated.id.slot.0, allocated.id.tag.0);
             for mac in macs {
-                let key = LinkKey { port: port_index(*port), vlan: *vlan, mac: mac.octets() };
+                let key = LinkKey {
+                    port: port_index(*port),
+                    vlan: *vlan,
+                    mac: mac.octets(),
+                };
                 state.links.insert(key, SlotRef { slot, tag, ingress });
             }
         }
         check("source MACs of upstreams", state.links.len(), MAX_LINKS)?;
-        check("addresses of the portal", state.local_addrs.len(), MAX_LOCAL_ADDRS)?;
+        check(
+            "addresses of the portal",
+            state.local_addrs.len(),
+            MAX_LOCAL_ADDRS,
+        )?;
         Ok(state)
     }
 }

@@ -161,6 +161,12 @@ pub struct TunnelSpans {
 }
 
 impl Spans {
+    /// The text of the file that these places are in.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        self.source.inner()
+    }
+
     pub(super) fn new(source: Arc<NamedSource<String>>) -> Self {
         let nowhere = SourceSpan::from(0..0);
         Self {

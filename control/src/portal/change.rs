@@ -1,0 +1,79 @@
+//! The four steps of a change: what makes it lossless, and keeps every packet in one generation.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tp_pipeline::Snapshot;
+
+use super::{Portal, PortalError};
+use crate::compile::Compiled;
+
+/// How long workers may take for one step. A turn takes microseconds, but a worker may wait for its CPU.
+const STEP: Duration = Duration::from_secs(5);
+
+impl Portal {
+    /// Puts `next` into force.
+    ///
+    /// Order (docs/ARCHITECTURE.md, "A change of configuration"): publish both, write steering, wait until
+    /// nothing steered under the old maps is under way, publish without the old.
+    ///
+    /// # Errors
+    /// Where a steering map refuses an update the old maps and tables are put back.
+    pub(super) fn change(&mut self, next: Compiled) -> Result<(), PortalError> {
+        if next.steering == self.compiled.steering && next.names == self.compiled.names {
+            // No ingress changes hands, so no packet can be steered under an id that `next` lacks.
+            self.publish(&next, None)?;
+            self.compiled = next;
+            return Ok(());
+        }
+        self.publish(&next, Some(&self.compiled))?;
+        if let Err(refused) = self.steering.apply(&next.steering) {
+            // If the way back fails too, both generations stay published: no packet loses its tables.
+            return Err(self.restore(&next).err().unwrap_or(refused.into()));
+        }
+        self.settle()?;
+        self.publish(&next, None)?;
+        self.free_what_retired(&next);
+        self.compiled = next;
+        Ok(())
+    }
+
+    fn publish(&self, current: &Compiled, retiring: Option<&Compiled>) -> Result<(), PortalError> {
+        let epoch = self.fleet.publish(Snapshot {
+            current: Arc::clone(&current.tables),
+            retiring: retiring.map(|r| Arc::clone(&r.tables)),
+        });
+        Ok(self.fleet.wait_seen(epoch, STEP)?)
+    }
+
+    /// Waits until no frame that was steered under the old maps is still on its way to a verdict:
+    /// first until no CPU runs the program with what it read from them, then until every
+    /// worker has emptied its RX rings once.
+    fn settle(&mut self) -> Result<(), PortalError> {
+        self.steering
+            .wait_for_cpus()
+            .map_err(PortalError::Barrier)?;
+        Ok(self.fleet.wait_drained(self.fleet.mark(), STEP)?)
+    }
+
+    /// Puts the old state back after a failed update. The old tables stay published, with the failed
+    /// ones beside them until the maps name the old slots alone again.
+    fn restore(&mut self, failed: &Compiled) -> Result<(), PortalError> {
+        self.publish(&self.compiled, Some(failed))?;
+        let old = self.compiled.steering.clone();
+        self.steering.apply(&old)?;
+        self.settle()?;
+        self.publish(&self.compiled, None)
+    }
+
+    fn free_what_retired(&mut self, next: &Compiled) {
+        let (before, after) = (&self.compiled.names, &next.names);
+        self.totals.advance(&self.counters, Some(before), after);
+        for (_, slot) in before.tunnels.retired_by(&after.tunnels) {
+            self.meters.reset_tunnel(slot);
+        }
+        for (_, slot) in before.clients.retired_by(&after.clients) {
+            self.meters.reset_client(slot);
+        }
+    }
+}

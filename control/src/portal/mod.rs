@@ -1,0 +1,293 @@
+//! The running portal: workers, steering program and ports, kept as the model and the kernel say.
+//!
+//! Everything here blocks and runs on one thread; the daemon calls it from there.
+
+mod change;
+mod count;
+mod ports;
+mod show;
+mod totals;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use tp_ebpf::{Pins, Steering};
+use tp_pipeline::{Meters, Snapshot, WorkerCounters};
+use tp_worker::{Fleet, FleetConfig, FleetError};
+use tp_xsk::{ChunkSize, Magazine, Pages, Region, RegionConfig, RegionError};
+
+use crate::compile::{self, CompileError, Compiled, compile};
+use crate::model::{HugePages, KernelView, Model, Name};
+pub use ports::BindError;
+use ports::Bound;
+use totals::Totals;
+
+/// Why the portal could not start or change.
+#[derive(Debug, thiserror::Error)]
+pub enum PortalError {
+    /// A capacity does not suffice.
+    #[error(transparent)]
+    Compile(#[from] CompileError),
+    /// The memory of the frames could not be had.
+    #[error("memory for the frames")]
+    Region(#[from] RegionError),
+    /// Workers could not be made, or did not answer.
+    #[error(transparent)]
+    Fleet(#[from] FleetError),
+    /// The steering program could not be loaded.
+    #[error("the steering program")]
+    Load(#[from] tp_ebpf::LoadError),
+    /// A steering map refused an update; what was in force still is.
+    #[error("the steering maps")]
+    Steering(#[from] tp_ebpf::ApplyError),
+    /// The kernel does not say when programs have left the old maps.
+    #[error("waiting for running programs (membarrier)")]
+    Barrier(#[source] std::io::Error),
+    /// The steering counters could not be read.
+    #[error("reading the steering counters")]
+    Counters(#[source] std::io::Error),
+    /// The bpffs, or what is pinned in it.
+    #[error(transparent)]
+    Pins(#[from] tp_ebpf::PinError),
+    /// A port could not be taken into service.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// A setting that only a restart can change.
+    #[error("{what} cannot change while tpd runs; restart it with the new configuration")]
+    NeedsRestart {
+        /// Which.
+        what: &'static str,
+    },
+}
+
+/// The running portal.
+#[derive(Debug)]
+pub struct Portal {
+    model: Model,
+    view: KernelView,
+    compiled: Compiled,
+    steering: Steering,
+    pins: Pins,
+    fleet: Fleet,
+    region: Region,
+    /// For sockets that are opened here and handed to workers.
+    magazine: Magazine,
+    meters: Arc<Meters>,
+    counters: Vec<Arc<WorkerCounters>>,
+    bound: BTreeMap<Name, Bound>,
+    /// Ports that are not in service, with the reason.
+    faults: BTreeMap<Name, BindError>,
+    totals: Totals,
+    started: Instant,
+}
+
+impl Portal {
+    /// Starts the portal as the model and the kernel say: fresh program and maps, filled; workers; sockets;
+    /// then the program goes onto the ports.
+    ///
+    /// # Errors
+    /// [`PortalError`]; ports that had no program before have none then.
+    pub fn start(model: Model, view: KernelView) -> Result<Self, PortalError> {
+        let compiled = compile(None, &model, &view, fastrand::u32(..))?;
+        let region = Region::new(&region_config(&model))?;
+        let meters = Arc::new(Meters::new(
+            compile::MAX_CLIENTS,
+            tp_pipeline::abi::MAX_TUNNELS,
+        ));
+        let new_counters = || {
+            Arc::new(WorkerCounters::new(
+                compile::MAX_UPSTREAMS,
+                tp_pipeline::abi::MAX_TUNNELS,
+            ))
+        };
+        let counters: Vec<_> = model
+            .portal
+            .workers
+            .iter()
+            .map(|_| new_counters())
+            .collect();
+        let fleet = Fleet::start(FleetConfig {
+            cpus: model.portal.workers.clone(),
+            busy_poll: model.portal.busy_poll,
+            region: region.clone(),
+            meters: Arc::clone(&meters),
+            counters: counters.clone(),
+            snapshot: Snapshot {
+                current: Arc::clone(&compiled.tables),
+                retiring: None,
+            },
+        })?;
+        let pins = Pins::open(&model.portal.bpffs)?;
+        let mut steering = Steering::load()?;
+        steering.apply(&compiled.steering)?;
+        let mut totals = Totals::default();
+        totals.advance(&counters, None, &compiled.names);
+        let mut portal = Self {
+            magazine: region.depot().magazine(),
+            bound: BTreeMap::new(),
+            faults: BTreeMap::new(),
+            started: Instant::now(),
+            model,
+            view,
+            compiled,
+            steering,
+            pins,
+            fleet,
+            region,
+            meters,
+            counters,
+            totals,
+        };
+        let held: Vec<_> = portal
+            .pins
+            .list()?
+            .into_iter()
+            .map(|pin| pin.device)
+            .collect();
+        if let Err(refused) = portal.bind_all() {
+            // What a predecessor held stays held; what was free before this start is free again.
+            for name in portal.bound.keys().cloned().collect::<Vec<_>>() {
+                if !held.contains(&name) {
+                    portal.unbind(&name);
+                }
+            }
+            return Err(refused);
+        }
+        Ok(portal)
+    }
+
+    /// Puts another model into force; `view` is the kernel's state with what the new model needs.
+    ///
+    /// # Errors
+    /// [`PortalError`]; what was in force still is.
+    pub fn reconfigure(&mut self, model: Model, view: KernelView) -> Result<(), PortalError> {
+        check_restart(&self.model, &model)?;
+        let before = (self.model.clone(), self.view.clone());
+        self.switch(model, view)?;
+        let refused = match self.bind_all() {
+            Ok(()) => return Ok(()),
+            Err(refused) => refused,
+        };
+        // A port of the new model cannot be served: the old model comes back as a whole.
+        self.switch(before.0, before.1)?;
+        self.bind_present();
+        Err(refused)
+    }
+
+    fn switch(&mut self, model: Model, view: KernelView) -> Result<(), PortalError> {
+        let next = compile(Some(&self.compiled), &model, &view, 0)?;
+        self.change(next)?;
+        self.model = model;
+        self.view = view;
+        self.unbind_missing();
+        Ok(())
+    }
+
+    /// Follows the kernel: neighbours, routes, addresses, and ports that vanish or return.
+    ///
+    /// # Errors
+    /// [`PortalError`] where the change itself fails; a port that cannot be bound is a fault of that
+    /// port ([`Self::faults`]), since the others go on.
+    pub fn follow(&mut self, view: KernelView) -> Result<(), PortalError> {
+        if view == self.view {
+            return Ok(());
+        }
+        let next = compile(Some(&self.compiled), &self.model, &view, 0)?;
+        self.view = view;
+        self.unbind_missing();
+        self.change(next)?;
+        self.bind_present();
+        Ok(())
+    }
+
+    /// The model in force.
+    #[must_use]
+    pub fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// Ports that are not in service, with the reason.
+    #[must_use]
+    pub fn faults(&self) -> &BTreeMap<Name, BindError> {
+        &self.faults
+    }
+
+    /// The workers, with the generation that they forward by.
+    #[must_use]
+    pub fn worker_states(&self) -> Vec<tp_api::Worker> {
+        let generation = self.fleet.published().current.generation;
+        let cpus = self.model.portal.workers.iter().enumerate();
+        cpus.map(|(worker, &cpu)| tp_api::Worker {
+            worker,
+            cpu,
+            generation,
+        })
+        .collect()
+    }
+
+    /// Whether every worker runs.
+    #[must_use]
+    pub fn healthy(&self) -> bool {
+        self.fleet.healthy()
+    }
+}
+
+/// Takes the programs off all ports that a portal with this bpffs left, and answers which they were.
+///
+/// # Errors
+/// What could not be removed.
+pub fn release(bpffs: &std::path::Path) -> Result<Vec<Name>, PortalError> {
+    Pins::find(bpffs).map_or(Ok(Vec::new()), |pins| Ok(pins.release_all()?))
+}
+
+/// An error with all its causes, in one line.
+#[must_use]
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        // A transparent error repeats its cause's words.
+        let words = error.to_string();
+        if !text.ends_with(&words) {
+            text.push_str(": ");
+            text.push_str(&words);
+        }
+        cause = error.source();
+    }
+    text
+}
+
+fn region_config(model: &Model) -> RegionConfig {
+    let memory = model.portal.memory;
+    RegionConfig {
+        chunks: memory.frames,
+        chunk_size: if memory.chunk == 4096 {
+            ChunkSize::B4096
+        } else {
+            ChunkSize::B2048
+        },
+        pages: match memory.huge_pages {
+            HugePages::Try => Pages::Try,
+            HugePages::Require => Pages::Require,
+            HugePages::Never => Pages::Never,
+        },
+    }
+}
+
+/// Threads, memory and paths are made once.
+fn check_restart(old: &Model, new: &Model) -> Result<(), PortalError> {
+    let (a, b) = (&old.portal, &new.portal);
+    let fixed = [
+        ("the list of workers", a.workers != b.workers),
+        ("busy_poll", a.busy_poll != b.busy_poll),
+        ("memory", a.memory != b.memory),
+        ("the path of the API socket", a.api != b.api),
+        ("the path of the bpffs", a.bpffs != b.bpffs),
+        ("the state directory", a.state != b.state),
+    ];
+    match fixed.into_iter().find(|(_, changed)| *changed) {
+        Some((what, _)) => Err(PortalError::NeedsRestart { what }),
+        None => Ok(()),
+    }
+}

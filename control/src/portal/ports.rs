@@ -1,0 +1,363 @@
+//! Ports in and out of service: offloads, sockets, and the program on the device.
+
+use tp_ebpf::{Device, Mode};
+use tp_pipeline::PortId;
+use tp_xsk::{BindMode, OpenError, RingSizes, Socket, SocketConfig};
+
+use super::{Portal, PortalError, chain};
+use crate::kernel::{OffloadError, SwitchedOff, switch_off};
+use crate::model::{self, Link, Name, XdpMode};
+
+/// Entries of each ring of a socket. Above the bursts of a NIC's or veth's own rings (256 to 1,024), and small enough
+/// that what is lent to the kernel stays in cache.
+const RING: u32 = 1024;
+/// Chunks that a socket may have lent to the kernel: to receive into, and to send from.
+const CHUNKS_OF_A_SOCKET: u32 = 2 * RING;
+
+/// Why a port could not be taken into service.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// The device is not there.
+    #[error("port {port}: there is no such device")]
+    NoDevice {
+        /// Which.
+        port: Name,
+    },
+    /// Fewer queues than workers.
+    #[error(
+        "port {port}: {workers} workers need a queue each, and the device has {rx} to receive and {tx} to send; \
+         use fewer workers, or give the device more (ethtool -L {port} ...)"
+    )]
+    Queues {
+        /// Which.
+        port: Name,
+        /// How many workers there are.
+        workers: usize,
+        /// Receive queues.
+        rx: u32,
+        /// Transmit queues.
+        tx: u32,
+    },
+    /// Too few chunks for the sockets.
+    #[error(
+        "port {port}: {sockets} sockets lend up to {needed} chunks to the kernel, and there are {frames}; \
+         raise memory.frames"
+    )]
+    Frames {
+        /// Which.
+        port: Name,
+        /// Sockets of all ports.
+        sockets: u32,
+        /// Chunks that they may need.
+        needed: u32,
+        /// Chunks that there are.
+        frames: u32,
+    },
+    /// A packet of the port's MTU does not fit a chunk.
+    #[error(
+        "port {port}: an MTU of {mtu} does not fit a chunk; the largest that does is {largest}"
+    )]
+    Mtu {
+        /// Which.
+        port: Name,
+        /// The device's.
+        mtu: u32,
+        /// The largest that fits.
+        largest: u32,
+    },
+    /// Offloads could not be switched off.
+    #[error("port {port}")]
+    Offload {
+        /// Which.
+        port: Name,
+        /// Why.
+        source: OffloadError,
+    },
+    /// A socket could not be opened.
+    #[error("port {port}, queue {queue}")]
+    Open {
+        /// Which port.
+        port: Name,
+        /// Which queue.
+        queue: u32,
+        /// Why.
+        source: OpenError,
+    },
+    /// The socket map refused a socket.
+    #[error("port {port}")]
+    Socket {
+        /// Which.
+        port: Name,
+        /// Why.
+        source: tp_ebpf::SocketError,
+    },
+    /// The program could not be put on the device.
+    #[error("port {port}")]
+    Attach {
+        /// Which.
+        port: Name,
+        /// Why.
+        source: tp_ebpf::AttachError,
+    },
+    /// A worker did not take a socket.
+    #[error("port {port}")]
+    Worker {
+        /// Which.
+        port: Name,
+        /// Why.
+        source: tp_worker::FleetError,
+    },
+}
+
+/// A port in service.
+#[derive(Debug)]
+pub(super) struct Bound {
+    pub(super) id: PortId,
+    pub(super) ifindex: u32,
+    pub(super) queues: u32,
+    offloads: SwitchedOff,
+}
+
+impl Portal {
+    /// Takes every port of the model that is not in service into service.
+    pub(super) fn bind_all(&mut self) -> Result<(), PortalError> {
+        let waiting: Vec<Name> = self.waiting_ports();
+        for name in waiting {
+            self.bind(&name)?;
+        }
+        Ok(())
+    }
+
+    /// As [`Self::bind_all`], for the ports whose device is there; what goes wrong is a fault of that port.
+    pub(super) fn bind_present(&mut self) {
+        for name in self.waiting_ports() {
+            match self.bind(&name) {
+                Ok(()) => drop(self.faults.remove(&name)),
+                Err(error) => drop(self.faults.insert(name, error)),
+            }
+        }
+    }
+
+    fn waiting_ports(&self) -> Vec<Name> {
+        self.model
+            .ports
+            .keys()
+            .filter(|name| !self.bound.contains_key(*name))
+            .cloned()
+            .collect()
+    }
+
+    /// Takes ports out of service that the model no longer has, or whose device is gone or another one.
+    pub(super) fn unbind_missing(&mut self) {
+        let gone: Vec<Name> = self
+            .bound
+            .iter()
+            .filter(|(name, bound)| {
+                !self.model.ports.contains_key(*name)
+                    || self
+                        .view
+                        .links
+                        .get(*name)
+                        .is_none_or(|link| link.ifindex != bound.ifindex)
+            })
+            .map(|(name, _)| name.clone())
+            .collect();
+        for name in gone {
+            self.unbind(&name);
+        }
+        self.faults
+            .retain(|name, _| self.model.ports.contains_key(name));
+    }
+
+    /// Opens the sockets, puts them into the socket map, hands them to their workers, and only then puts the
+    /// program onto the device.
+    fn bind(&mut self, name: &str) -> Result<(), BindError> {
+        let port = || name.to_owned();
+        let link = self
+            .view
+            .links
+            .get(name)
+            .cloned()
+            .ok_or_else(|| BindError::NoDevice { port: port() })?;
+        self.check_fit(name, &link)?;
+        let settings = self.model.ports[name];
+        // The compiler gave every port of the model an index.
+        let Some(id) = self.compiled.port(name) else {
+            return Ok(());
+        };
+        let device = Device {
+            name: port(),
+            ifindex: link.ifindex,
+        };
+        let offloads = switch_off(link.ifindex).map_err(|source| BindError::Offload {
+            port: port(),
+            source,
+        })?;
+        for queue in 0..link.rx_queues {
+            if let Err(error) = self.open_queue(name, id, &link, queue, settings) {
+                // What was opened so far is closed again: nothing half done stays.
+                let _ = self.fleet.detach(id);
+                return Err(error);
+            }
+        }
+        let mode = match settings.xdp {
+            XdpMode::Native => Mode::Native,
+            XdpMode::Generic => Mode::Generic,
+        };
+        if let Err(source) = self.steering.put_on(&self.pins, &device, mode) {
+            let _ = self.fleet.detach(id);
+            return Err(BindError::Attach {
+                port: port(),
+                source,
+            });
+        }
+        let bound = Bound {
+            id,
+            ifindex: link.ifindex,
+            queues: link.rx_queues,
+            offloads,
+        };
+        self.bound.insert(port(), bound);
+        self.faults.remove(name);
+        Ok(())
+    }
+
+    fn check_fit(&self, name: &str, link: &Link) -> Result<(), BindError> {
+        let port = || name.to_owned();
+        let workers = self.fleet.workers();
+        if (link.rx_queues.min(link.tx_queues) as usize) < workers {
+            let (rx, tx) = (link.rx_queues, link.tx_queues);
+            return Err(BindError::Queues {
+                port: port(),
+                workers,
+                rx,
+                tx,
+            });
+        }
+        let largest = crate::config::max_mtu(self.model.portal.memory.chunk);
+        if link.mtu > largest {
+            return Err(BindError::Mtu {
+                port: port(),
+                mtu: link.mtu,
+                largest,
+            });
+        }
+        let others: u32 = self.bound.values().map(|bound| bound.queues).sum();
+        let sockets = others + link.rx_queues;
+        let (needed, frames) = (
+            sockets.saturating_mul(CHUNKS_OF_A_SOCKET),
+            self.region.chunks(),
+        );
+        if needed > frames {
+            return Err(BindError::Frames {
+                port: port(),
+                sockets,
+                needed,
+                frames,
+            });
+        }
+        Ok(())
+    }
+
+    fn open_queue(
+        &mut self,
+        name: &str,
+        id: PortId,
+        link: &Link,
+        queue: u32,
+        settings: model::Port,
+    ) -> Result<(), BindError> {
+        let port = || name.to_owned();
+        let config = SocketConfig {
+            ifindex: link.ifindex,
+            queue,
+            rings: RingSizes {
+                rx: RING,
+                tx: RING,
+                fill: RING,
+                completion: RING,
+            },
+            mode: match settings.mode {
+                model::BindMode::Auto => BindMode::Auto,
+                model::BindMode::ZeroCopy => BindMode::ZeroCopy,
+                model::BindMode::Copy => BindMode::Copy,
+            },
+            need_wakeup: true,
+            generic_xdp: settings.xdp == XdpMode::Generic,
+        };
+        let socket = Socket::open(&self.region, &config, &mut self.magazine).map_err(|source| {
+            BindError::Open {
+                port: port(),
+                queue,
+                source,
+            }
+        })?;
+        if let Some(fd) = socket.as_fd() {
+            let (port_index, queue) = (narrow(id.0), narrow(queue));
+            self.steering
+                .set_socket(port_index, queue, fd)
+                .map_err(|source| BindError::Socket {
+                    port: port(),
+                    source,
+                })?;
+        }
+        // Worker w of W owns every queue q with q mod W = w.
+        let worker = queue as usize % self.fleet.workers();
+        self.fleet
+            .attach(worker, id, socket)
+            .map_err(|source| BindError::Worker {
+                port: port(),
+                source,
+            })
+    }
+
+    /// Takes a port out of service; its device gets back what it had.
+    pub(super) fn unbind(&mut self, name: &str) {
+        let Some(bound) = self.bound.remove(name) else {
+            return;
+        };
+        // Closed sockets leave the socket map by themselves.
+        if let Err(error) = self.fleet.detach(bound.id) {
+            tracing::error!(
+                port = name,
+                error = chain(&error),
+                "a worker did not close its sockets"
+            );
+        }
+        self.release(name, bound);
+    }
+
+    /// Takes the program off a device and gives it its offloads back. A device that is gone needs neither.
+    fn release(&mut self, name: &str, bound: Bound) {
+        if let Err(error) = self.pins.release(name) {
+            tracing::warn!(
+                port = name,
+                error = chain(&error),
+                "the program may still be on the device"
+            );
+        }
+        if let Err(error) = bound.offloads.restore() {
+            tracing::debug!(port = name, error = chain(&error), "offloads not restored");
+        }
+    }
+
+    /// Stops serving: workers close their sockets; the program stays and drops, or goes, as the model says.
+    pub fn stop(mut self) {
+        let release = self.model.portal.on_stop == model::OnStop::Release;
+        for (name, bound) in std::mem::take(&mut self.bound) {
+            if let Err(error) = self.fleet.detach(bound.id) {
+                tracing::error!(port = %name, error = chain(&error), "a worker did not close its sockets");
+            }
+            if release {
+                self.release(&name, bound);
+            }
+        }
+        if release && let Err(error) = self.pins.release_all() {
+            tracing::warn!(error = chain(&error), "the bpffs is not released");
+        }
+    }
+}
+
+fn narrow(value: u32) -> u16 {
+    u16::try_from(value).unwrap_or_else(|_| unreachable!("below MAX_PORTS and MAX_QUEUES"))
+}
