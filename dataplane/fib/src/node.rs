@@ -140,3 +140,53 @@ impl Clone for Node {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Checks the invariants of all nodes below, and counts them.
+    fn check(link: &Link) -> usize {
+        let Some(node) = link else { return 0 };
+        assert!(
+            node.value.is_some() || node.children.iter().all(Option::is_some),
+            "{node:?}"
+        );
+        for (side, child) in node.children.iter().enumerate() {
+            let Some(child) = child else { continue };
+            assert!(node.prefix.len() < child.prefix.len() && node.prefix.covers(child.prefix));
+            assert_eq!(node.prefix.side(child.prefix.bits()), side);
+        }
+        1 + node.children.iter().map(check).sum::<usize>()
+    }
+
+    proptest! {
+        #[test]
+        fn invariants_hold_after_each_change(
+            changes in prop::collection::vec((any::<bool>(), 0u32..256, 0u8..=8), 0..100),
+        ) {
+            let mut root = None;
+            let mut routes = 0;
+            for (add, high, len) in changes {
+                // Eight bits: dense enough for forks to come and go.
+                let bits = (high << 24) & !(u32::MAX >> len);
+                let prefix = Prefix4::new(Ipv4Addr::from(bits), len).unwrap();
+                let was = get(root.as_deref(), prefix).is_some();
+                match (add, was) {
+                    (true, _) => routes += usize::from(set(&mut root, prefix, NextHopId(1)).is_none()),
+                    (false, true) => {
+                        remove(&mut root, prefix);
+                        routes -= 1;
+                    }
+                    (false, false) => {}
+                }
+                let nodes = check(&root);
+                prop_assert!(nodes < (2 * routes).max(1), "{} nodes for {} routes", nodes, routes);
+            }
+        }
+    }
+}

@@ -122,6 +122,22 @@ mod tests {
 
     use super::*;
 
+    /// What a race does, without one: the second meter is the first, so that asking both finds
+    /// room twice, and charging both does not.
+    #[test]
+    fn what_was_charged_is_taken_back_when_a_later_meter_refuses() {
+        let spec = MeterSpec::new(8, 1_000).unwrap();
+        let (meter, now) = (Meter::default(), Nanos(1_000_000_000));
+        let due = |refused| Due {
+            meter: &meter,
+            spec,
+            refused,
+        };
+        let dues = [due(DropReason::RateTunnel), due(DropReason::RateFromClient)];
+        assert_eq!(charge(&dues, now, 600), Err(DropReason::RateFromClient));
+        assert!(meter.admits(spec, now, 1_000));
+    }
+
     /// The last of two meters refuses while others charge the first: whatever they take back, no
     /// byte is charged without the other.
     #[test]

@@ -1,7 +1,7 @@
 //! Whose is it, and in which tables?
 
 use tp_pipeline::DropReason::StaleIngress;
-use tp_pipeline::{Encap, Tag};
+use tp_pipeline::{Encap, LinkCounts, Tag};
 
 use crate::bed::{Bed, C0, CLIENT_PORT, LOCAL, UPSTREAM_PORT, WORLD, tables};
 use crate::packets::{Arrival, Inner};
@@ -43,7 +43,12 @@ fn a_free_slot_and_one_beyond_the_tables_are_stale() {
 fn a_stale_packet_is_counted_for_no_link() {
     let mut bed = Bed::new();
     bed.drops_as(StaleIngress, &from_client().with_meta(|m| m.tag += 1));
-    assert_eq!(bed.tunnel_counts(0), Default::default());
+    assert_eq!(bed.tunnel_counts(0), LinkCounts::default());
+    // Nor for the link of the packet that had its place in the burst before.
+    bed.send(&from_client()).leaves_by(UPSTREAM_PORT);
+    let counts = (bed.tunnel_counts(0), bed.upstream_counts(0));
+    bed.drops_as(StaleIngress, &from_client().with_meta(|m| m.tag += 1));
+    assert_eq!((bed.tunnel_counts(0), bed.upstream_counts(0)), counts);
 }
 
 #[test]

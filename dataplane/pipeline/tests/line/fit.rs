@@ -139,4 +139,10 @@ fn a_packet_that_does_not_fit_is_charged_to_nobody() {
     bed.drops_as(TooBig, &outward(any()));
     bed.current.ports[1] = Some(Port { mtu: 1500 });
     bed.send(&outward(any())).leaves_by(UPSTREAM_PORT);
+
+    bed.client(0).rates.to_client = MeterSpec::new(8, 60);
+    bed.headroom = 27;
+    bed.drops_as(NoHeadroom, &inward(0, any()));
+    bed.headroom = 28;
+    bed.send(&inward(0, any())).leaves_by(CLIENT_PORT);
 }
