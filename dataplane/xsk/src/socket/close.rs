@@ -116,3 +116,58 @@ fn probe(at: (u32, u32)) -> Result<(), Errno> {
     sys::register(&fd, extent, 4096).map_err(failed)?;
     sys::bind(&fd, at, Mode::Copy, false)
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(unsafe_code, reason = "unshare has no safe wrapper")]
+
+    use rustix::thread::{UnshareFlags, unshare_unsafe};
+
+    use super::*;
+    use crate::{BindMode, ChunkSize, Pages, Region, RegionConfig, SocketConfig};
+
+    /// On the loopback device of a namespace of its own: bound in copy mode, since no device
+    /// here does zero-copy; the kernel answers the question in the same way.
+    #[test]
+    fn a_queue_is_released_when_its_socket_is_closed() {
+        assert!(
+            rustix::process::geteuid().is_root(),
+            "this test needs root: run it with sudo"
+        );
+        // SAFETY: a new network namespace for this thread, whose file descriptors stay as shared
+        // as they are.
+        unsafe { unshare_unsafe(UnshareFlags::NEWNET) }.unwrap();
+        let config = RegionConfig {
+            chunks: 64,
+            chunk_size: ChunkSize::B4096,
+            pages: Pages::Never,
+        };
+        let region = Region::new(&config).unwrap();
+        let mut magazine = region.depot().magazine();
+        let (ifindex, queue) = (1, 0);
+        let socket = SocketConfig {
+            ifindex,
+            queue,
+            rings: RingSizes {
+                rx: 16,
+                tx: 16,
+                fill: 16,
+                completion: 16,
+            },
+            mode: BindMode::Copy,
+            need_wakeup: false,
+            generic_xdp: true,
+        };
+        let socket = Socket::open(&region, &socket, &mut magazine).unwrap();
+        assert!(
+            !released((ifindex, queue), Duration::from_millis(50)),
+            "the socket has it"
+        );
+        socket.close(&mut magazine);
+        assert!(released((ifindex, queue), RELEASE_FOR));
+        assert!(
+            released((4711, queue), RELEASE_FOR),
+            "a device that is gone holds nothing"
+        );
+    }
+}

@@ -58,7 +58,7 @@ pub struct XdpStatistics {
     pub rx_dropped: u64,
     /// Fill ring entries that the kernel refused.
     pub rx_invalid_descs: u64,
-    /// TX ring entries that the kernel refused; their chunks are never completed.
+    /// TX ring entries that the kernel refused; older kernels never complete their chunks.
     pub tx_invalid_descs: u64,
     /// Packets dropped because the RX ring was full.
     pub rx_ring_full: u64,
