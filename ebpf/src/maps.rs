@@ -60,9 +60,9 @@ impl Maps {
             .update(key_bytes(&key), value, MapFlags::ANY)
     }
 
-    /// Removes a key.
+    /// Removes a key, if it is there.
     pub(crate) fn remove(&self, key: &Key) -> libbpf_rs::Result<()> {
-        self.of(key.map()).delete(key_bytes(key))
+        absent(self.of(key.map()).delete(key_bytes(key)))
     }
 
     /// Gives the frames of a queue to a socket.
@@ -82,10 +82,15 @@ impl Maps {
 
     /// Takes the frames of a queue from its socket. A closed socket has left the map by itself.
     pub(crate) fn clear_socket(&self, port: u16, queue: u16) -> libbpf_rs::Result<()> {
-        match self.xsks.delete(xsk_index(port, queue).as_bytes()) {
-            Err(e) if e.kind() == ErrorKind::NotFound => Ok(()),
-            result => result,
-        }
+        absent(self.xsks.delete(xsk_index(port, queue).as_bytes()))
+    }
+}
+
+/// That a key was not there is no failure of removing it.
+fn absent(deleted: libbpf_rs::Result<()>) -> libbpf_rs::Result<()> {
+    match deleted {
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(()),
+        result => result,
     }
 }
 
