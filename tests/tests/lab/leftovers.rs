@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Write, stdout};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use tp_tests::client::{ClientEnd, Kind};
 use tp_tests::lab::{Lab, Ns};
 
 use crate::client::{tunnel_east, tunnel_west_spec};
-use crate::{Line, line};
+use crate::line;
 
 /// Set in the environment of the process that a test kills.
 const VICTIM: &str = "TP_LAB_VICTIM";
@@ -20,9 +20,9 @@ const VICTIM: &str = "TP_LAB_VICTIM";
 #[test]
 fn nothing_is_left_behind() {
     let witness = Witness::new();
-    let (lab, _ends) = busy_lab(&witness);
-    let traces = Traces::of(&lab);
-    drop((lab, _ends));
+    let busy = busy_lab(&witness);
+    let traces = Traces::of(&busy);
+    drop(busy);
     traces.assert_gone(&witness);
 }
 
@@ -31,8 +31,8 @@ fn a_panic_leaves_nothing_behind() {
     let witness = Witness::new();
     let mut traces = None;
     let panic = catch_unwind(AssertUnwindSafe(|| {
-        let (lab, _ends) = busy_lab(&witness);
-        traces = Some(Traces::of(&lab));
+        let busy = busy_lab(&witness);
+        traces = Some(Traces::of(&busy));
         panic!("a test fails");
     }));
     assert!(panic.is_err());
@@ -131,27 +131,39 @@ impl Witness {
 /// What a laboratory must take with it.
 struct Traces {
     directory: PathBuf,
-    processes: Vec<u32>,
+    started: [u32; 3],
+    inside: Vec<u32>,
 }
 
 impl Traces {
-    fn of(lab: &Lab) -> Self {
-        let processes = lab.processes().unwrap();
+    fn of(busy: &Busy) -> Self {
+        let inside = busy.lab.processes().unwrap();
         // The shell, its child and the client end.
-        assert_eq!(processes.len(), 3, "{processes:?}");
+        assert_eq!(inside.len(), 3, "{inside:?}");
         Self {
-            directory: lab.directory().to_owned(),
-            processes,
+            directory: busy.lab.directory().to_owned(),
+            started: busy.started,
+            inside,
         }
     }
 
     fn assert_gone(&self, witness: &Witness) {
-        for process in &self.processes {
+        for process in self.started {
+            let entry = format!("/proc/{process}");
+            assert!(
+                !Path::new(&entry).exists(),
+                "process {process} was not reaped"
+            );
+        }
+        for process in &self.inside {
             assert!(!is_running(*process), "process {process} is still there");
         }
         let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
         let directory = self.directory.to_str().unwrap();
-        assert!(!mounts.contains(directory), "{directory} is still mounted");
+        assert!(
+            !mounts.contains(&format!("{directory}/")),
+            "{directory} is still mounted"
+        );
         assert!(!self.directory.exists(), "{directory} is still there");
         // The kernel removes namespaces in the background.
         let deadline = Instant::now() + Duration::from_secs(20);
@@ -162,11 +174,19 @@ impl Traces {
     }
 }
 
-/// A laboratory with something of everything: links, a client end as a program and one as threads, a shell that
-/// leaves a child behind when it is killed, a mount.
-fn busy_lab(witness: &Witness) -> (Lab, ClientEnd) {
+/// Something of everything: links, a client end as a program and one as threads, a shell that leaves a child
+/// behind when it is killed, a process outside the namespaces, a mount.
+struct Busy {
+    lab: Lab,
+    _client: ClientEnd,
+    started: [u32; 3],
+}
+
+fn busy_lab(witness: &Witness) -> Busy {
     let line = line("busy");
-    lab_links(&line, witness);
+    for (ns, end) in [(&line.west, "lab0"), (&line.east, "lab1")] {
+        line.lab.veth((ns, "witness"), (&witness.ns, end)).unwrap();
+    }
     let spec = tunnel_west_spec(Kind::Ipip).to_string();
     let mut command = line.west.command(env!("CARGO_BIN_EXE_tp-client-end"));
     let end = line
@@ -177,7 +197,7 @@ fn busy_lab(witness: &Witness) -> (Lab, ClientEnd) {
         end.wait_for_output("ready", Duration::from_secs(10))
             .unwrap()
     );
-    let script = "mount -t tmpfs none \"$0\" && sleep 1000 & sleep 0.1; echo started; wait";
+    let script = "mount -t tmpfs none \"$0\"; sleep 1000 & echo started; wait";
     let mount = line.lab.directory().join("mount");
     fs::create_dir(&mount).unwrap();
     let mut command = line.east.command("sh");
@@ -190,19 +210,17 @@ fn busy_lab(witness: &Witness) -> (Lab, ClientEnd) {
             .wait_for_output("started", Duration::from_secs(10))
             .unwrap()
     );
-    let east = tunnel_east(&line, Kind::Ipip);
+    let mut command = Command::new("sleep");
+    let outside = line.lab.spawn("outside", command.arg("1000")).unwrap();
+    let started = [end.id(), shell.id(), outside.id()];
+    let client = tunnel_east(&line, Kind::Ipip);
     // Only the laboratory is left to end them.
-    std::mem::forget((end, shell));
-    (line.lab, east)
-}
-
-fn lab_links(line: &Line, witness: &Witness) {
-    line.lab
-        .veth((&line.west, "wit0"), (&witness.ns, "lab0"))
-        .unwrap();
-    line.lab
-        .veth((&line.east, "wit1"), (&witness.ns, "lab1"))
-        .unwrap();
+    std::mem::forget((end, shell, outside));
+    Busy {
+        lab: line.lab,
+        _client: client,
+        started,
+    }
 }
 
 /// Whether a process exists and is more than an entry that its parent has not read yet.
