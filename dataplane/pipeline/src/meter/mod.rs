@@ -6,8 +6,9 @@
 //! of now. That is a token bucket whose level is `depth - (t - now)`, without a refill
 //! to compute, and changed by one compare-and-swap.
 //!
-//! **Unit.** A tick is 1/128 ns: 28 bytes at 100 Gbit/s cost 287 ticks, so that rounding stays
-//! far below 1 %. **Horizon.** The word wraps after 2^64 ticks, 4.5 years. A word further ahead of
+//! **Unit.** A tick is 1/128 ns: 28 bytes at 100 Gbit/s cost 286 ticks, so that rounding stays
+//! far below 1 %. It is always in the client's favour: what a bucket of exact numbers admits is
+//! admitted. **Horizon.** The word wraps after 2^64 ticks, 4.5 years. A word further ahead of
 //! now than the depth and [`SKEW`] cannot have been written lately, so it counts as past, as any
 //! idle meter should. What remains: a meter that is idle for a multiple of 4.5 years, to within
 //! its depth and `SKEW`, may refuse for as long as these (one that was never charged is idle since time 0).
@@ -71,10 +72,11 @@ impl MeterSpec {
     }
 }
 
-/// Rounded to the nearest tick.
+/// Rounded down, depth and packets alike: packets that empty a bucket to the byte add up to no
+/// more than its depth.
 #[inline]
 fn cost(per_byte: u64, bytes: u64) -> u128 {
-    (u128::from(per_byte) * u128::from(bytes) + (1 << (FRACTION - 1))) >> FRACTION
+    (u128::from(per_byte) * u128::from(bytes)) >> FRACTION
 }
 
 /// Which way a packet goes, as a client sees it.
