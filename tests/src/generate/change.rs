@@ -1,11 +1,12 @@
 //! Random changes of a configuration.
 
 use tp_control::model::{NextHop, Tunnel};
+use tp_wire::MacAddr;
 
 use super::Rng;
 use super::config::{
-    Config, add_client, add_routes, add_tunnel, add_upstream, kind, links_are_distinct, mac, rates,
-    reach, remote,
+    Config, add_client, add_prefix, add_routes, add_tunnel, add_upstream, kind, links_are_distinct,
+    mac, rates, reach, remote,
 };
 use super::pick::{any, chance};
 
@@ -24,7 +25,7 @@ pub fn change(rng: &mut Rng, before: &Config) -> Config {
 }
 
 fn step(rng: &mut Rng, config: &mut Config) {
-    match rng.u32(0..12) {
+    match rng.u32(0..14) {
         0 => add_upstream(rng, config),
         1 => remove_upstream(rng, config),
         2 => add_client(rng, config),
@@ -35,6 +36,8 @@ fn step(rng: &mut Rng, config: &mut Config) {
         8 => change_routes(rng, config),
         9 => change_rates(rng, config),
         10 => change_upstream(rng, config),
+        11 => change_prefixes(rng, config),
+        12 => change_device(rng, config),
         _ => change_neighbours(rng, config),
     }
 }
@@ -102,6 +105,44 @@ fn change_routes(rng: &mut Rng, config: &mut Config) {
     tunnel.routes.retain(|_| rng.bool());
     add_routes(rng, config, &mut tunnel);
     config.model.tunnels.insert(name, tunnel);
+}
+
+/// Another prefix for a client, or one less with what was announced of it.
+fn change_prefixes(rng: &mut Rng, config: &mut Config) {
+    let Some(name) = any(rng, config.model.clients.keys().cloned()) else {
+        return;
+    };
+    if rng.bool() {
+        return add_prefix(rng, config, &name);
+    }
+    let Some(client) = config.model.clients.get_mut(&name) else {
+        return;
+    };
+    if client.prefixes.len() > 1 {
+        let gone = client.prefixes.remove(rng.usize(0..client.prefixes.len()));
+        let tunnels = config
+            .model
+            .tunnels
+            .values_mut()
+            .filter(|t| t.client == name);
+        tunnels.for_each(|tunnel| tunnel.routes.retain(|route| !gone.contains(route)));
+    }
+}
+
+/// A device gets another MTU or MAC, or the portal an address more or less.
+fn change_device(rng: &mut Rng, config: &mut Config) {
+    let address = [192, 0, 2, rng.u8(1..=5)].into();
+    let link = any(rng, config.kernel.links.values_mut());
+    match (rng.u32(0..4), link) {
+        (0, Some(link)) => link.mtu = rng.u32(576..=1500),
+        (1, Some(link)) => link.mac = MacAddr::new([2, 0, 0, 0, 0, rng.u8(0..20)]),
+        (2, _) => {
+            config.kernel.addresses.insert(address);
+        }
+        _ => {
+            config.kernel.addresses.remove(&address);
+        }
+    }
 }
 
 fn change_rates(rng: &mut Rng, config: &mut Config) {

@@ -229,37 +229,39 @@ pub(super) fn source_macs(config: &Config, upstream: &Upstream) -> Vec<MacAddr> 
 }
 
 pub(super) fn add_client(rng: &mut Rng, config: &mut Config) {
-    let mut prefixes: Vec<Ipv4Net> = Vec::new();
-    for _ in 0..rng.u8(1..=3) {
-        let block: Ipv4Net = one_of(
-            rng,
-            &[
-                "10.0.0.0/20",
-                "100.64.0.0/29",
-                "203.0.113.0/24",
-                "172.16.0.0/12",
-            ],
-        )
-        .parse()
-        .expect("a prefix");
-        let candidate = subnet(rng, block);
-        let overlaps = |p: &Ipv4Net| p.contains(&candidate) || candidate.contains(p);
-        let others = config.model.clients.values().flat_map(|c| &c.prefixes);
-        if !others.chain(&prefixes).any(overlaps) {
-            prefixes.push(candidate);
-        }
-    }
-    if prefixes.is_empty() {
-        return;
-    }
-    prefixes.sort();
     let name = free_name(rng, "net", &config.model.clients);
     let client = Client {
         asn: Some(64512),
-        prefixes,
+        prefixes: Vec::new(),
         rates: rates(rng),
     };
-    config.model.clients.insert(name, client);
+    config.model.clients.insert(name.clone(), client);
+    for _ in 0..rng.u8(1..=3) {
+        add_prefix(rng, config, &name);
+    }
+    if config.model.clients[&name].prefixes.is_empty() {
+        config.model.clients.remove(&name);
+    }
+}
+
+/// Gives a client a prefix that overlaps no other, if the dice find one.
+pub(super) fn add_prefix(rng: &mut Rng, config: &mut Config, client: &str) {
+    const BLOCKS: [&str; 4] = [
+        "10.0.0.0/20",
+        "100.64.0.0/29",
+        "203.0.113.0/24",
+        "172.16.0.0/12",
+    ];
+    let block = one_of(rng, &BLOCKS).parse().expect("a prefix");
+    let candidate = subnet(rng, block);
+    let overlaps = |p: &Ipv4Net| p.contains(&candidate) || candidate.contains(p);
+    let clients = &mut config.model.clients;
+    if !clients.values().flat_map(|c| &c.prefixes).any(overlaps)
+        && let Some(client) = clients.get_mut(client)
+    {
+        client.prefixes.push(candidate);
+        client.prefixes.sort();
+    }
 }
 
 pub(super) fn rates(rng: &mut Rng) -> Rates {
