@@ -59,10 +59,13 @@ impl AddAssign for PortCounters {
 pub(crate) fn read_all(map: &MapHandle) -> io::Result<Vec<PortCounters>> {
     let cpus = libbpf_rs::num_possible_cpus().map_err(io::Error::other)?;
     let values = sys::percpu_array(map, cpus)?;
-    let counter = |per_cpu: &[u64]| per_cpu.iter().sum();
-    let rows = values.chunks_exact(Counter::COUNT * cpus).map(|row| {
-        let mut sums = row.chunks_exact(cpus).map(counter);
-        PortCounters(std::array::from_fn(|_| sums.next().unwrap_or(0)))
+    let (per_cpu, rest) = values.as_chunks::<{ Counter::COUNT }>();
+    debug_assert!(rest.is_empty(), "abi.h has another number of counters");
+    let rows = per_cpu.chunks_exact(cpus).map(|cpus| {
+        let mut sum = PortCounters::default();
+        cpus.iter()
+            .for_each(|counters| sum += PortCounters(*counters));
+        sum
     });
     Ok(rows.collect())
 }

@@ -89,19 +89,22 @@ pub(crate) fn run_xdp(
     })
 }
 
-/// All values of a per-CPU array of u64: the CPUs of index 0, those of index 1, and so on.
+/// All values of a per-CPU array of u64 arrays: that of index 0 for each CPU, that of index 1, and
+/// so on.
 pub(crate) fn percpu_array(map: &MapHandle, cpus: usize) -> io::Result<Vec<u64>> {
     let entries = map.max_entries();
+    let words = map.value_size() as usize / size_of::<u64>();
     let mut keys = vec![0u32; entries as usize];
-    let mut values = vec![0u64; entries as usize * cpus];
+    let mut values = vec![0u64; entries as usize * cpus * words];
     let mut next = 0u32;
     let mut count = entries;
     let opts = bpf::bpf_map_batch_opts {
         sz: size::<bpf::bpf_map_batch_opts>().into(),
         ..Default::default()
     };
-    // SAFETY: `keys` and `values` have room for `count` keys of 4 bytes and as many values of 8
-    // bytes for each possible CPU; `next` takes the position behind the last key.
+    // SAFETY: `keys` and `values` have room for `count` keys of 4 bytes, and as many values for
+    // each possible CPU, which are multiples of 8 bytes and so lie without gaps; `next` takes the
+    // position behind the last key.
     let ret = unsafe {
         bpf::bpf_map_lookup_batch(
             map.as_fd().as_raw_fd(),

@@ -95,7 +95,7 @@ struct tp_slot_ref {
 	__u32 ingress;   /* enum tp_ingress */
 };
 
-/* Map "counters" (per CPU): index = port * TP_COUNTERS + counter;
+/* Map "counters" (per CPU): index of the port -> __u64[TP_COUNTERS];
  * frames of a device that is no port count under port TP_MAX_PORTS.
  * seen = passed + redirected + sum of the drops, on every path. */
 enum tp_counter {

@@ -63,12 +63,12 @@ struct {
 	__type(value, __u32);
 } xsks SEC(".maps");
 
-/* port * TP_COUNTERS + counter -> */
+/* port -> its counters. One entry a port: counted by one look-up, read by one system call. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, (TP_MAX_PORTS + 1) * TP_COUNTERS);
+	__uint(max_entries, TP_MAX_PORTS + 1);
 	__type(key, __u32);
-	__type(value, __u64);
+	__type(value, __u64[TP_COUNTERS]);
 } counters SEC(".maps");
 
 #endif

@@ -14,13 +14,15 @@
 #include "maps.h"
 #include "parse.h"
 
-static __always_inline void count(__u32 port, enum tp_counter counter)
+/* One SEEN and one of the others for each frame: the sums close on every path. */
+static __always_inline void count(__u32 port, enum tp_counter end)
 {
-	__u32 index = port * TP_COUNTERS + counter;
-	__u64 *n = bpf_map_lookup_elem(&counters, &index);
+	__u64 *n = bpf_map_lookup_elem(&counters, &port);
 
-	if (n)
-		(*n)++;
+	if (!n || end >= TP_COUNTERS)
+		return;
+	n[TP_SEEN]++;
+	n[end]++;
 }
 
 /* Step 7. The metadata ends where the packet starts, whatever a driver has put there. */
@@ -212,8 +214,6 @@ int tp_steer(struct xdp_md *ctx)
 	__u32 index = port ? port->port : TP_MAX_PORTS;
 	enum tp_counter end = port ? steer(ctx, port) : TP_DROP_NO_PORT;
 
-	/* Step 1, and the end of every path: one SEEN and one of the others each. */
-	count(index, TP_SEEN);
 	count(index, end);
 	switch (end) {
 	case TP_PASSED:
