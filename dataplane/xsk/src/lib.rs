@@ -10,6 +10,36 @@
 //! What the kernel writes into a ring is never believed: each chunk carries the mark of its one
 //! owner, and an address whose mark does not say "lent to this socket, this way" is counted
 //! ([`SocketSuspects`]) and left alone. [`Region::ledger`] counts the chunks by owner.
+//!
+//! A worker's turn, over a socket without a kernel:
+//!
+//! ```
+//! use tp_xsk::{Burst, ChunkSize, Pages, Region, RegionConfig, RingSizes, Socket};
+//!
+//! let region = Region::new(&RegionConfig {
+//!     chunks: 8192,
+//!     chunk_size: ChunkSize::B2048,
+//!     pages: Pages::Try,
+//! })?;
+//! let mut magazine = region.depot().magazine();
+//! let (mut socket, mut kernel) = Socket::in_memory(&region, RingSizes::default(), &mut magazine);
+//! kernel.deliver(b"metadata", b"an Ethernet frame");
+//!
+//! let mut burst = Burst::new();
+//! socket.reclaim(&mut magazine); // chunks of sent frames
+//! socket.receive(&mut burst);
+//! for frame in burst.as_mut_slice() {
+//!     let (start, len) = (frame.start(), frame.len());
+//!     region.chunk_mut(frame)[start - 4..start].copy_from_slice(b"tag "); // over the metadata
+//!     frame.set_extent(start - 4, len + 4);
+//! }
+//! socket.send(&mut burst); // what does not fit stays in the burst
+//! socket.flush();
+//! socket.refill(&mut magazine); // chunks to receive into
+//!
+//! kernel.transmit(|packet| assert_eq!(packet, b"tag an Ethernet frame"));
+//! # Ok::<(), tp_xsk::RegionError>(())
+//! ```
 
 mod mapping;
 mod region;

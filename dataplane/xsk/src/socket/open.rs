@@ -1,10 +1,12 @@
 //! Opening: from a configuration to a bound socket with a filled fill ring.
 
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 
+use super::registry::Sharer;
 use super::{BindMode, Bound, End, Mode, OpenError, Socket, SocketConfig, sys};
 use crate::region::{Magazine, Region};
 
@@ -49,7 +51,7 @@ impl Socket {
         if config.wants_zero_copy()? {
             match open_as(region, config, Mode::ZeroCopy, magazine) {
                 Ok(socket) => return Ok(socket),
-                Err(Refusal::Bind(why)) if why.is_about_mode() => refused = Some(why.into()),
+                Err(Refusal::Bind(why)) if is_about_mode(why) => refused = Some(why.into()),
                 Err(refusal) => return Err(refusal.into()),
             }
         }
@@ -150,7 +152,7 @@ fn bind(socket: &Socket, config: &SocketConfig) -> Result<(), Refusal> {
     let mut registry = region.sockets();
     let shared = registry
         .of_mode(mode)
-        .map(|with| sys::bind_shared(fd, at, with))
+        .map(|with| share(fd, at, with))
         // A socket whose device was removed is bound no more; another one may be.
         .find(|answer| *answer != Err(Errno::BADF));
     if let Some(answer) = shared {
@@ -162,27 +164,33 @@ fn bind(socket: &Socket, config: &SocketConfig) -> Result<(), Refusal> {
     if sys::is_zero_copy(fd)? != (mode == Mode::ZeroCopy) {
         return Err(Refusal::Bind(Errno::OPNOTSUPP));
     }
-    registry.add(socket.id, mode, Arc::clone(fd));
+    registry.add(Sharer {
+        id: socket.id,
+        mode,
+        at,
+        fd: Arc::clone(fd),
+    });
     Ok(())
 }
 
-/// What an error of `bind` says about the mode that was asked for.
-trait AboutMode {
-    /// Whether copy mode may succeed where this came of zero-copy.
-    fn is_about_mode(&self) -> bool;
+fn share(fd: &OwnedFd, at: (u32, u32), with: &Sharer) -> Result<(), Errno> {
+    match sys::bind_shared(fd, at, &with.fd) {
+        // Sockets on one queue would have to share fill and completion rings as well.
+        Err(Errno::INVAL) if with.at == at => Err(Errno::BUSY),
+        answer => answer,
+    }
 }
 
-impl AboutMode for Errno {
-    fn is_about_mode(&self) -> bool {
-        ![
-            Self::BUSY,
-            Self::NODEV,
-            Self::NETDOWN,
-            Self::PERM,
-            Self::ACCESS,
-        ]
-        .contains(self)
-    }
+/// Whether copy mode may succeed where `bind` gave this answer to zero-copy.
+fn is_about_mode(answer: Errno) -> bool {
+    ![
+        Errno::BUSY,
+        Errno::NODEV,
+        Errno::NETDOWN,
+        Errno::PERM,
+        Errno::ACCESS,
+    ]
+    .contains(&answer)
 }
 
 impl From<Refusal> for OpenError {

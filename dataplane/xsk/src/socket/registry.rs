@@ -15,7 +15,17 @@ use crate::region::SocketId;
 pub(crate) struct Registry {
     /// By number; `true` where a socket, or a chunk that it did not give back, has the number.
     taken: Vec<bool>,
-    bound: Vec<(SocketId, Mode, Arc<OwnedFd>)>,
+    bound: Vec<Sharer>,
+}
+
+/// A bound socket whose UMEM others may share.
+#[derive(Debug)]
+pub(super) struct Sharer {
+    pub(super) id: SocketId,
+    pub(super) mode: Mode,
+    /// Device and queue.
+    pub(super) at: (u32, u32),
+    pub(super) fd: Arc<OwnedFd>,
 }
 
 impl Registry {
@@ -41,23 +51,20 @@ impl Registry {
     }
 
     /// Adds a bound socket.
-    pub(super) fn add(&mut self, id: SocketId, mode: Mode, fd: Arc<OwnedFd>) {
-        self.bound.push((id, mode, fd));
+    pub(super) fn add(&mut self, sharer: Sharer) {
+        self.bound.push(sharer);
     }
 
     /// Forgets a socket, and returns whether it was bound. Its file descriptor closes when the
     /// caller drops its own reference: no other is made outside of this table's lock.
     pub(super) fn remove(&mut self, id: SocketId) -> bool {
         let before = self.bound.len();
-        self.bound.retain(|(other, ..)| *other != id);
+        self.bound.retain(|sharer| sharer.id != id);
         self.bound.len() < before
     }
 
     /// The sockets of this mode.
-    pub(super) fn of_mode(&self, mode: Mode) -> impl Iterator<Item = &OwnedFd> {
-        self.bound
-            .iter()
-            .filter(move |(_, m, _)| *m == mode)
-            .map(|(.., fd)| &**fd)
+    pub(super) fn of_mode(&self, mode: Mode) -> impl Iterator<Item = &Sharer> {
+        self.bound.iter().filter(move |sharer| sharer.mode == mode)
     }
 }

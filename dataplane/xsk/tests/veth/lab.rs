@@ -1,6 +1,7 @@
 //! A portal's namespace and a far one, veth pairs between them, and a region with a magazine.
 
 use std::fs::File;
+use std::os::fd::AsFd;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -11,7 +12,6 @@ use tp_xsk::{
 };
 
 use super::wire::Wire;
-use std::os::fd::AsFd;
 
 pub(crate) const CHUNKS: u32 = 4096;
 pub(crate) const RINGS: RingSizes = RingSizes {
@@ -93,7 +93,7 @@ impl Lab {
         ));
         self.portal(&format!("link set {name}0 up"));
         self.far(&format!("link set {name}1 up"));
-        self.ifindex(&format!("{name}0"))
+        ifindex(&format!("{name}0"))
     }
 
     /// `ip` in the portal's namespace.
@@ -121,6 +121,20 @@ impl Lab {
     /// Opens a socket as most tests want it.
     pub(crate) fn open(&mut self, ifindex: u32, queue: u32) -> Socket {
         self.try_open(&config(ifindex, queue)).expect("a socket")
+    }
+
+    /// Opens a socket on a device of the far namespace, on this lab's memory.
+    pub(crate) fn open_far(&mut self, device: &str, queue: u32) -> Socket {
+        let Self {
+            far, region, mag, ..
+        } = self;
+        std::thread::scope(|scope| {
+            let thread = scope.spawn(|| {
+                enter(far);
+                Socket::open(region, &config(ifindex(device), queue), mag).expect("a socket")
+            });
+            thread.join().expect("a socket")
+        })
     }
 
     pub(crate) fn try_open(&mut self, config: &SocketConfig) -> Result<Socket, OpenError> {
@@ -169,11 +183,6 @@ impl Lab {
         // Those that came between the two questions.
         socket.reclaim(&mut self.mag);
     }
-
-    fn ifindex(&self, device: &str) -> u32 {
-        let fd = Wire::any_socket();
-        rustix::net::netdevice::name_to_index(fd.as_fd(), device).expect("the device exists")
-    }
 }
 
 impl Drop for Lab {
@@ -205,6 +214,11 @@ pub(crate) fn wait(what: &str, mut done: impl FnMut() -> bool) {
         );
         std::thread::sleep(Duration::from_millis(1));
     }
+}
+
+/// Index of a device in the calling thread's namespace.
+fn ifindex(device: &str) -> u32 {
+    rustix::net::netdevice::name_to_index(Wire::any_socket(), device).expect("the device exists")
 }
 
 /// Moves the calling thread into a namespace.

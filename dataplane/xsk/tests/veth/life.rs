@@ -29,7 +29,7 @@ fn a_queue_is_bound_again_as_soon_as_it_is_closed() {
 }
 
 #[test]
-fn a_taken_queue_is_waited_for_and_then_refused() {
+fn a_queue_taken_by_another_region_is_waited_for_and_then_refused() {
     lab("taken", |lab| {
         let a = lab.pair("a", 1, 1);
         let holder = lab.open(a, 0);
@@ -47,6 +47,21 @@ fn a_taken_queue_is_waited_for_and_then_refused() {
         drop(mag);
         assert_eq!(other.ledger().depot, 512, "a refused socket keeps nothing");
         holder.close(&mut lab.mag);
+    });
+}
+
+#[test]
+fn a_queue_taken_by_the_same_region_is_refused_too() {
+    lab("twice", |lab| {
+        let (a, b) = (lab.pair("a", 1, 1), lab.pair("b", 1, 1));
+        let sockets = [lab.open(a, 0), lab.open(b, 0)];
+        let before = lab.region.ledger().fill;
+        for taken in [a, b] {
+            let refused = lab.try_open(&config(taken, 0)).map(drop);
+            assert!(matches!(refused, Err(OpenError::Busy)), "{refused:?}");
+        }
+        assert_eq!(lab.region.ledger().fill, before);
+        drop(sockets);
     });
 }
 

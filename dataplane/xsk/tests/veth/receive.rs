@@ -2,7 +2,7 @@
 
 use tp_xsk::Burst;
 
-use super::lab::{config, lab, wait};
+use super::lab::{lab, wait};
 use super::steering::Steering;
 use super::wire::frame;
 
@@ -117,23 +117,27 @@ fn a_closed_socket_leaves_the_map_and_its_packets_are_dropped() {
 fn each_queue_has_its_socket() {
     lab("queues", |lab| {
         let a = lab.pair("a", 2, 2);
-        let sockets = [lab.open(a, 0), lab.open(a, 1)];
+        let mut near = [lab.open(a, 0), lab.open(a, 1)];
         let steering = Steering::attach(a);
-        sockets.iter().for_each(|s| steering.point_to(s));
-        // What is sent on the far end's queue q arrives on ours of the same number: send by a
-        // socket of this crate there, which chooses its queue.
-        assert_eq!(
-            lab.try_open(&config(a, 2))
-                .map(drop)
-                .map_err(|e| e.to_string()),
-            { Err("queue 2 does not exist: the device receives on 2 and sends on 2".to_owned()) }
-        );
-        for mut socket in sockets {
+        near.iter().for_each(|s| steering.point_to(s));
+        // What is sent on the far end's queue q arrives on ours of the same number. The far
+        // sockets are in another namespace and share the memory all the same.
+        for queue in [1u8, 0] {
+            let mut far = lab.open_far("a1", queue.into());
             let mut burst = lab.burst((0..3).map(|i| frame(i, 60)));
-            assert_eq!(socket.send(&mut burst), 3);
-            assert_eq!(socket.flush().consumed, 3);
-            lab.settle(&mut socket);
-            socket.close(&mut lab.mag);
+            assert_eq!(far.send(&mut burst), 3);
+            assert_eq!(far.flush().consumed, 3);
+            let got = lab.receive(&mut near[usize::from(queue)], 3);
+            for (i, (meta, packet)) in (0..).zip(got) {
+                assert_eq!(meta, [b'M', b'E', b'T', b'A', queue, 0, 0, 0]);
+                assert_eq!(packet, frame(i, 60));
+            }
+            assert_eq!(near[usize::from(1 - queue)].receive(&mut Burst::new()), 0);
+            lab.settle(&mut far);
+            far.close(&mut lab.mag);
+        }
+        for socket in near {
+            assert_eq!(socket.close(&mut lab.mag).tx, 0);
         }
     });
 }
