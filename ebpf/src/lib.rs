@@ -6,6 +6,7 @@
 
 mod apply;
 mod attach;
+mod barrier;
 mod bytes;
 mod counters;
 mod maps;

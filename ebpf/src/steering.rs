@@ -5,9 +5,9 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use libbpf_rs::skel::{OpenSkel, SkelBuilder};
-use rustix::thread::{MembarrierCommand, membarrier};
 use tp_pipeline::abi::{MAX_PORTS, MAX_QUEUES};
 
+use crate::barrier::Barrier;
 use crate::counters::{self, PortCounters};
 use crate::maps::Maps;
 use crate::skel::SteerSkelBuilder;
@@ -63,6 +63,7 @@ pub struct Steering {
     pub(crate) attached: bool,
     /// Whether map entries were freed that a CPU may still be reading.
     pub(crate) freed: bool,
+    barrier: Barrier,
     instructions: usize,
 }
 
@@ -91,6 +92,7 @@ impl Steering {
             state: SteeringState::default(),
             attached: false,
             freed: false,
+            barrier: Barrier::new().map_err(LoadError::Refused)?,
             instructions: program.insn_cnt(),
         })
     }
@@ -152,18 +154,13 @@ impl Steering {
         counters::read_all(&self.maps.counters)
     }
 
-    /// Waits until no CPU runs the program with what the maps held before this call.
-    ///
-    /// The program runs with bottom halves disabled, and that is an RCU read-side critical
-    /// section: synchronize_rcu() waits for all of them, and membarrier(2) with
-    /// `MEMBARRIER_CMD_GLOBAL` is synchronize_rcu() for user space (kernel/sched/membarrier.c).
-    /// When it returns, each frame steered by the old contents is in a socket's ring or has
-    /// been dropped.
+    /// Waits until no CPU runs the program with what the maps held before this call: each frame
+    /// that was steered by it is then in a socket's ring, or dropped. Takes some milliseconds.
     ///
     /// # Errors
-    /// `EINVAL` where the kernel runs with `nohz_full` CPUs.
+    /// What the kernel says; it has no reason to.
     pub fn wait_for_cpus(&mut self) -> io::Result<()> {
-        membarrier(MembarrierCommand::Global)?;
+        self.barrier.wait().map_err(io::Error::other)?;
         self.freed = false;
         Ok(())
     }
