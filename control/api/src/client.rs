@@ -103,7 +103,7 @@ macro_rules! getters {
         /// # Errors
         /// [`ClientError`].
         pub async fn $name(&self) -> Result<$answer, ClientError> {
-            self.ask(Method::GET, $path).await
+            self.get($path).await
         }
     )*};
 }
@@ -143,7 +143,7 @@ impl Client {
     /// # Errors
     /// [`ClientError`].
     pub async fn vfib(&self, name: &str) -> Result<Vfib, ClientError> {
-        self.ask(Method::GET, &paths::vfib(name)).await
+        self.get(&paths::vfib(name)).await
     }
 
     /// Where a client's packet to this address would go.
@@ -151,7 +151,7 @@ impl Client {
     /// # Errors
     /// [`ClientError`].
     pub async fn lookup(&self, vfib: &str, address: IpAddr) -> Result<Lookup, ClientError> {
-        self.ask(Method::GET, &paths::lookup(vfib, address)).await
+        self.get(&paths::lookup(vfib, address)).await
     }
 
     /// Has the daemon read its configuration file again and apply it.
@@ -159,7 +159,24 @@ impl Client {
     /// # Errors
     /// [`ClientError`]; [`ClientError::Refused`] lists what is wrong in the file.
     pub async fn reload(&self) -> Result<Reload, ClientError> {
-        self.ask(Method::POST, paths::RELOAD).await
+        self.post(paths::RELOAD).await
+    }
+
+    /// The answer to `GET` of a path of [`paths`], as any type: `serde_json::Value` for the answer
+    /// itself.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
+        self.ask(Method::GET, path).await
+    }
+
+    /// The answer to `POST` of a path of [`paths`].
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn post<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
+        self.ask(Method::POST, path).await
     }
 
     async fn ask<T: DeserializeOwned>(&self, method: Method, path: &str) -> Result<T, ClientError> {

@@ -1,2 +1,12 @@
-//! tpctl.
-fn main() {}
+//! Command line of the Transit Portal daemon.
+
+use std::io::{stderr, stdout};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    tpctl::run(
+        std::env::args_os(),
+        &mut stdout().lock(),
+        &mut stderr().lock(),
+    )
+}
