@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod client;
+pub mod exchange;
 pub mod generate;
 pub mod lab;
 pub mod packet;
