@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 /// Bytes of the number in front of the filler.
 pub(super) const NUMBER: usize = 8;
-/// Bytes of UDP payload that carry nothing but IPv4 and UDP headers more on the wire (RFC 791, RFC 768).
+/// Bytes of IPv4 and UDP headers in front of the payload (RFC 791, RFC 768).
 const HEADERS: u64 = 20 + 8;
+
 /// What became of a flow, or has until now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UdpReport {
