@@ -295,8 +295,8 @@ static __always_inline enum tp_counter read_gre_key(struct frame *f)
 	return GO_ON;
 }
 
-/* The GRE header up to its key, into f->tunnel. What a router quotes in an ICMP error may
- * end there: `whole` asks for the sequence number too.
+/* The GRE header into f->tunnel. What a router quotes in an ICMP error may end behind the
+ * key: `whole` asks for all that the flags announce.
  */
 static __always_inline enum tp_counter read_gre(struct frame *f, bool whole)
 {
@@ -316,7 +316,7 @@ static __always_inline enum tp_counter read_gre(struct frame *f, bool whole)
 		if (end != GO_ON)
 			return end;
 	}
-	if (whole && flags & GRE_SEQUENCE)
+	if (flags & GRE_SEQUENCE)
 		f->pos += GRE_WORD;
 	if (whole && f->pos > f->end)
 		return TP_DROP_TRUNCATED;

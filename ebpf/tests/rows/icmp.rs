@@ -204,6 +204,17 @@ fn other_messages() -> Vec<Row> {
             redirect(IngressKind::Upstream, slots::UNTAGGED, [14, 34, 14]),
         ),
         Row::new(
+            "ICMP for IPv4 over IPv6 is none of ours",
+            stack([
+                &from_isp(IPV6),
+                &ipv6(HOST6, PORTAL6, ICMP),
+                &icmp(UNREACHABLE),
+                &tunnel,
+            ]),
+            54,
+            Pass,
+        ),
+        Row::new(
             "an error to a group",
             stack([
                 &eth(BROADCAST, ISP_MAC, IPV4),
