@@ -6,6 +6,7 @@ use ipnet::Ipv4Net;
 use miette::{Diagnostic, SourceSpan};
 use thiserror::Error;
 
+use super::rates::rates;
 use super::raw::{RawClient, RawFile, span};
 use super::report::Problems;
 use super::text::{self, number};
@@ -131,7 +132,7 @@ fn client(
     }
     let mut sorted: Vec<Ipv4Net> = prefixes.iter().map(|(prefix, _)| *prefix).collect();
     sorted.sort_unstable();
-    let rates = text::rates(raw.rate.as_ref(), problems);
+    let rates = rates(raw.rate.as_ref(), problems);
     (
         Client {
             asn,

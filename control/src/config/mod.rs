@@ -1,13 +1,14 @@
 //! The configuration file: TOML in, the validated [`Model`] out, or every problem with its place.
 //!
 //! Three layers: `shape` reads the file's sections, entry by entry, into the types of `raw`;
-//! `text` reads single values; the files named like the sections build the model and check what
+//! `text` and `rates` read single values; the files named like the sections build the model and check what
 //! only several entries together can tell. [`check_kernel`] compares the result with the machine.
 //! `docs/configuration.md` is the reference of the format.
 
 mod clients;
 mod kernel;
 mod portal;
+mod rates;
 mod raw;
 mod report;
 mod shape;
@@ -26,6 +27,7 @@ use crate::model::Model;
 pub use clients::ClientProblem;
 pub use kernel::{KernelCheck, KernelProblem, check_kernel, max_mtu};
 pub use portal::PortalProblem;
+pub use rates::RateProblem;
 use report::Problems;
 pub use report::{Problem, Report, Spans, TunnelSpans};
 pub use shape::ShapeProblem;

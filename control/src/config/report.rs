@@ -10,6 +10,7 @@ use tp_api::Place;
 use super::clients::ClientProblem;
 use super::kernel::KernelProblem;
 use super::portal::PortalProblem;
+use super::rates::RateProblem;
 use super::shape::ShapeProblem;
 use super::text::ValueProblem;
 use super::tunnels::TunnelProblem;
@@ -25,6 +26,8 @@ pub enum Problem {
     Shape(#[from] ShapeProblem),
     /// A single value.
     Value(#[from] ValueProblem),
+    /// A rate or burst.
+    Rate(#[from] RateProblem),
     /// `[portal]` and `[ports]`.
     Portal(#[from] PortalProblem),
     /// `[upstreams]`.

@@ -1,4 +1,4 @@
-//! Single values: addresses, prefixes, MACs, rates; each with what would be right.
+//! Single values: numbers, addresses, prefixes, MACs; each with what would be right.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::ops::RangeInclusive;
@@ -9,18 +9,7 @@ use thiserror::Error;
 use toml::Spanned;
 use tp_wire::MacAddr;
 
-use super::raw::{RawRates, Text, span};
-use super::report::Problems;
-use crate::model::{Rate, Rates};
-
-/// Bits a second that a meter holds.
-pub(super) const RATES: RangeInclusive<u64> = 8_000..=1_000_000_000_000;
-/// Bytes of a burst; no packet is larger than the largest chunk, so every packet fits the least burst.
-pub(super) const BURSTS: RangeInclusive<u64> = 4096..=1 << 30;
-/// The default burst is what the rate sends in this fraction of a second, and at least [`DEFAULT_BURST`].
-const BURST_FRACTION: u64 = 100;
-/// The least default burst in bytes.
-const DEFAULT_BURST: u64 = 64 << 10;
+use super::raw::{Text, span};
 
 /// A value that is not what its key takes.
 #[derive(Debug, Error, Diagnostic)]
@@ -123,44 +112,6 @@ pub enum ValueProblem {
         right: Ipv4Net,
         /// Its place.
         #[label("host bits set")]
-        at: SourceSpan,
-    },
-    /// Not a rate or a burst.
-    #[error("`{text}` is no {what}")]
-    #[diagnostic(help("{right}"))]
-    Quantity {
-        /// As written.
-        text: String,
-        /// What it is for.
-        what: &'static str,
-        /// What would be right.
-        right: &'static str,
-        /// Its place.
-        #[label("here")]
-        at: SourceSpan,
-    },
-    /// A rate or burst beyond what a meter holds.
-    #[error("{text} is out of range for a {what}")]
-    #[diagnostic(help("a {what} is from {least} to {most}"))]
-    QuantityRange {
-        /// As written.
-        text: String,
-        /// What it is for.
-        what: &'static str,
-        /// Least allowed.
-        least: &'static str,
-        /// Most allowed.
-        most: &'static str,
-        /// Its place.
-        #[label("out of range")]
-        at: SourceSpan,
-    },
-    /// A burst that belongs to no rate.
-    #[error("a burst without a rate")]
-    #[diagnostic(help("add from_client = \"100 Mbit/s\" or to_client, or remove burst"))]
-    BurstAlone {
-        /// Its place.
-        #[label("limits nothing")]
         at: SourceSpan,
     },
 }
@@ -269,187 +220,5 @@ pub(super) fn prefix(text: &Text, what: &'static str) -> Result<Ipv4Net, ValuePr
                 at,
             })
         }
-    }
-}
-
-/// The limits of a client or tunnel; no entry is unlimited.
-pub(super) fn rates(raw: Option<&RawRates>, problems: &mut Problems) -> Rates {
-    let Some(raw) = raw else {
-        return Rates::default();
-    };
-    let burst = raw
-        .burst
-        .as_ref()
-        .and_then(|text| problems.keep(burst(text)));
-    if let (Some(text), None, None) = (&raw.burst, &raw.from_client, &raw.to_client) {
-        problems.push(ValueProblem::BurstAlone { at: span(text) });
-    }
-    let mut direction = |text: &Option<Text>| {
-        let bits_per_second = problems.keep(rate(text.as_ref()?))?;
-        let burst = burst.unwrap_or_else(|| default_burst(bits_per_second));
-        Some(Rate {
-            bits_per_second,
-            burst,
-        })
-    };
-    Rates {
-        from_client: direction(&raw.from_client),
-        to_client: direction(&raw.to_client),
-    }
-}
-
-fn default_burst(bits_per_second: u64) -> u64 {
-    (bits_per_second / 8 / BURST_FRACTION).clamp(DEFAULT_BURST, *BURSTS.end())
-}
-
-fn rate(text: &Text) -> Result<u64, ValueProblem> {
-    const UNITS: &[(&str, u64)] = &[
-        ("bit/s", 1),
-        ("kbit/s", 1_000),
-        ("Mbit/s", 1_000_000),
-        ("Gbit/s", 1_000_000_000),
-        ("Tbit/s", 1_000_000_000_000),
-    ];
-    let right = "a number and bit/s, kbit/s, Mbit/s, Gbit/s or Tbit/s: \"100 Mbit/s\"";
-    let range = ("8 kbit/s", "1 Tbit/s");
-    quantity(
-        text,
-        UNITS,
-        RATES,
-        Wording {
-            what: "rate",
-            right,
-            range,
-        },
-    )
-}
-
-fn burst(text: &Text) -> Result<u64, ValueProblem> {
-    const UNITS: &[(&str, u64)] = &[
-        ("B", 1),
-        ("kB", 1_000),
-        ("KiB", 1 << 10),
-        ("MB", 1_000_000),
-        ("MiB", 1 << 20),
-        ("GiB", 1 << 30),
-    ];
-    let right = "a number and B, kB, KiB, MB, MiB or GiB: \"64 KiB\"";
-    let range = ("4 KiB (more than any packet)", "1 GiB");
-    quantity(
-        text,
-        UNITS,
-        BURSTS,
-        Wording {
-            what: "burst",
-            right,
-            range,
-        },
-    )
-}
-
-/// How messages about a quantity speak.
-struct Wording {
-    what: &'static str,
-    right: &'static str,
-    range: (&'static str, &'static str),
-}
-
-fn quantity(
-    text: &Text,
-    units: &[(&str, u64)],
-    range: RangeInclusive<u64>,
-    Wording {
-        what,
-        right,
-        range: (least, most),
-    }: Wording,
-) -> Result<u64, ValueProblem> {
-    let (at, written) = (span(text), text.get_ref());
-    let number_end = written
-        .find(|c: char| !c.is_ascii_digit() && c != '.')
-        .unwrap_or(written.len());
-    let (number, unit) = written.split_at(number_end);
-    let scale = units
-        .iter()
-        .find(|(name, _)| *name == unit.trim_start())
-        .map(|(_, scale)| *scale);
-    let Some(value) = scale.and_then(|scale| decimal(number, scale)) else {
-        return Err(ValueProblem::Quantity {
-            text: written.clone(),
-            what,
-            right,
-            at,
-        });
-    };
-    u64::try_from(value)
-        .ok()
-        .filter(|v| range.contains(v))
-        .ok_or_else(|| ValueProblem::QuantityRange {
-            text: written.clone(),
-            what,
-            least,
-            most,
-            at,
-        })
-}
-
-/// `number` times `scale`, exactly; `None` for what is no decimal number, has more than six places
-/// behind the point, or gives no whole number.
-fn decimal(number: &str, scale: u64) -> Option<u128> {
-    let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
-    if whole.is_empty() || fraction.is_empty() || whole.len() > 15 || fraction.len() > 6 {
-        return None;
-    }
-    let digits: u128 = format!("{whole}{fraction}").parse().ok()?;
-    let divisor = 10_u128.pow(u32::try_from(fraction.len()).ok()?);
-    let scaled = digits * u128::from(scale);
-    scaled.is_multiple_of(divisor).then_some(scaled / divisor)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn text(s: &str) -> Text {
-        Spanned::new(0..s.len(), s.to_owned())
-    }
-
-    #[test]
-    fn rates_are_exact_in_decimal_units() {
-        let ok = |s: &str| rate(&text(s)).ok();
-        assert_eq!(ok("100 Mbit/s"), Some(100_000_000));
-        assert_eq!(ok("1.5Gbit/s"), Some(1_500_000_000));
-        assert_eq!(ok("0.0081 Mbit/s"), Some(8_100));
-        assert_eq!(ok("8000 bit/s"), Some(8_000));
-        for bad in [
-            "",
-            "100",
-            "Mbit/s",
-            "1,5 Gbit/s",
-            "1.2.3 Mbit/s",
-            "-1 Mbit/s",
-            "100 mbit/s",
-            "1. Mbit/s",
-            "8000.5 bit/s",
-        ] {
-            assert_eq!(ok(bad), None, "{bad}");
-        }
-    }
-
-    #[test]
-    fn bursts_know_binary_and_decimal_units() {
-        let ok = |s: &str| burst(&text(s)).ok();
-        assert_eq!(ok("64 KiB"), Some(65_536));
-        assert_eq!(ok("64 kB"), Some(64_000));
-        assert_eq!(ok("4095 B"), None);
-        assert_eq!(ok("1 GiB"), Some(1 << 30));
-        assert_eq!(ok("1.5 GiB"), None);
-    }
-
-    #[test]
-    fn the_default_burst_is_10_ms_and_at_least_64_kib() {
-        assert_eq!(default_burst(8_000), 65_536);
-        assert_eq!(default_burst(1_000_000_000), 1_250_000);
-        assert_eq!(default_burst(1_000_000_000_000), 1 << 30);
     }
 }

@@ -7,6 +7,7 @@ use ipnet::Ipv4Net;
 use miette::{Diagnostic, SourceSpan};
 use thiserror::Error;
 
+use super::rates::rates;
 use super::raw::{RawFile, RawKind, RawTunnel, span};
 use super::report::{Problems, Spans, TunnelSpans};
 use super::text::{self, number};
@@ -210,7 +211,7 @@ fn tunnel(raw: &RawTunnel, problems: &mut Problems) -> Option<Tunnel> {
         .dscp
         .as_ref()
         .map(|dscp| problems.keep(number(dscp, "dscp", 0..=63_u8)));
-    let rates = text::rates(raw.rate.as_ref(), problems);
+    let rates = rates(raw.rate.as_ref(), problems);
     Some(Tunnel {
         client: raw.client.get_ref().clone(),
         upstream: raw.upstream.get_ref().clone(),
