@@ -27,12 +27,14 @@
 
 mod config;
 mod daemon;
+mod equations;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 pub use config::ConfigText;
 pub use daemon::{Tpd, binary};
+pub use equations::assert_counters_close;
 
 use crate::client::{Kind, TunnelSpec};
 use crate::lab::{Bridge, End, Lab, LabError, Ns, Process, Route};
