@@ -98,7 +98,7 @@ fn no_entry_takes_the_place_of_another_that_may_still_be_read() {
         for _ in 0..3 {
             steering.apply(&without).expect("a removal");
             slow.is_outlasted_by(|| {
-                assert_eq!(steering.apply(&all).expect("an addition").added, 1)
+                assert_eq!(steering.apply(&all).expect("an addition").added, 1);
             });
         }
 
