@@ -27,7 +27,8 @@
 
 mod config;
 mod daemon;
-mod equations;
+pub mod equations;
+mod scenario;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
@@ -35,6 +36,7 @@ use std::time::Duration;
 pub use config::ConfigText;
 pub use daemon::{Tpd, binary};
 pub use equations::assert_counters_close;
+pub use scenario::{Row, Scenario, StepError};
 
 use crate::client::{Kind, TunnelSpec};
 use crate::lab::{Bridge, End, Lab, LabError, Ns, Process, Route};
