@@ -8,7 +8,7 @@ use common::frames::{STRANGER_MAC, eth};
 use common::isolated::{bpffs, device, elsewhere, ip, isolated, send, veth};
 use common::{PORT, portal};
 use tp_ebpf::{
-    AttachError, Device, Mode, Pin, Pins, PutOn, Steering, SteeringState, disable_offloads,
+    AttachError, Device, Mode, Pin, Pins, PutOn, Steering, SteeringState,
 };
 use tp_pipeline::abi::{Counter, PortEntry};
 
@@ -308,19 +308,5 @@ fn a_bpffs_of_others_stays_mounted() {
             .expect("release");
         let mounts = std::fs::read_to_string("/proc/thread-self/mountinfo").expect("mountinfo");
         assert!(mounts.contains(bpffs.to_str().expect("UTF-8")));
-    });
-}
-
-#[test]
-fn vlan_stripping_is_switched_off_and_on_again() {
-    isolated(|| {
-        let (port, _) = veth("tp0", "far0");
-        let before = disable_offloads(&port).expect("switch off");
-        assert!(before.was_on(), "veth has VLAN stripping, and has it on");
-        assert!(!disable_offloads(&port).expect("again").was_on());
-        before.restore().expect("restore");
-        assert!(disable_offloads(&port).expect("a third time").was_on());
-        ip("link del tp0");
-        assert!(before.restore().is_err());
     });
 }
