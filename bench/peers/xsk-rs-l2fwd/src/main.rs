@@ -10,6 +10,7 @@ mod port;
 
 use std::error::Error;
 use std::io::{self, Read, Write};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -20,9 +21,10 @@ type Failure = Box<dyn Error>;
 
 static STOP: AtomicBool = AtomicBool::new(false);
 
-/// Rounds without a packet before it sleeps in poll.
-const IDLE_ROUNDS: u32 = 100;
-const POLL_MS: libc::c_int = 10;
+/// Rounds without a packet before it sleeps, as of the portal's workers (`IDLE_TURNS`).
+const IDLE_ROUNDS: u32 = 16;
+/// Longest sleep: what it takes at most to see that it shall stop.
+const SLEEP_MS: libc::c_int = 10;
 
 fn main() -> ExitCode {
     match run() {
@@ -50,10 +52,12 @@ fn run() -> Result<(), Failure> {
     println!("ready");
     io::stdout().flush()?;
     forward(&mut a, &mut b, &mut memory)?;
+    let (losses_a, losses_b) = (a.ring_losses()?, b.ring_losses()?);
     println!(
-        r#"{{"a_received":{},"b_received":{},"tx_ring_full":{},"tx_busy":{}}}"#,
-        a.received,
-        b.received,
+        r#"{{"rx_dropped":{},"rx_ring_full":{},"received":{},"tx_ring_full":{},"tx_busy":{}}}"#,
+        losses_a.0 + losses_b.0,
+        losses_a.1 + losses_b.1,
+        a.received + b.received,
         a.full + b.full,
         a.busy + b.busy
     );
@@ -61,6 +65,7 @@ fn run() -> Result<(), Failure> {
 }
 
 fn forward(a: &mut Port, b: &mut Port, memory: &mut Memory) -> Result<(), Failure> {
+    let bed = bed([a.fd(), b.fd()])?;
     let mut idle = 0;
     while !STOP.load(Ordering::Relaxed) {
         let moved = a.forward_to(b, memory) + b.forward_to(a, memory);
@@ -69,22 +74,42 @@ fn forward(a: &mut Port, b: &mut Port, memory: &mut Memory) -> Result<(), Failur
             port.reclaim(memory);
         }
         idle = if moved > 0 { 0 } else { idle + 1 };
-        if idle > IDLE_ROUNDS {
-            wait([a.fd(), b.fd()]);
+        if idle == IDLE_ROUNDS {
+            sleep(&bed);
+            idle = 0;
         }
     }
     Ok(())
 }
 
-/// Until a frame arrives on one of the sockets, or for [`POLL_MS`].
-fn wait(fds: [libc::c_int; 2]) {
-    let mut set = fds.map(|fd| libc::pollfd {
-        fd,
-        events: libc::POLLIN,
-        revents: 0,
-    });
-    // SAFETY: `set` has two entries. A signal only ends the wait early.
-    unsafe { libc::poll(set.as_mut_ptr(), 2, POLL_MS) };
+/// What it sleeps on: epoll, as the portal's workers do.
+fn bed(fds: [libc::c_int; 2]) -> io::Result<OwnedFd> {
+    // SAFETY: no memory is passed.
+    let epoll = unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };
+    if epoll < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: a new descriptor, which nobody else has.
+    let epoll = unsafe { OwnedFd::from_raw_fd(epoll) };
+    for fd in fds {
+        let mut event = libc::epoll_event {
+            events: libc::EPOLLIN as u32,
+            u64: 0,
+        };
+        // SAFETY: `event` lives across the call.
+        match unsafe { libc::epoll_ctl(epoll.as_raw_fd(), libc::EPOLL_CTL_ADD, fd, &mut event) } {
+            0 => {}
+            _ => return Err(io::Error::last_os_error()),
+        }
+    }
+    Ok(epoll)
+}
+
+/// Until a frame arrives on one of the sockets, or for [`SLEEP_MS`].
+fn sleep(bed: &OwnedFd) {
+    let mut event = libc::epoll_event { events: 0, u64: 0 };
+    // SAFETY: `event` is room for one. A signal only ends the sleep early.
+    unsafe { libc::epoll_wait(bed.as_raw_fd(), &mut event, 1, SLEEP_MS) };
 }
 
 fn pin(cpu: usize) -> io::Result<()> {

@@ -9,16 +9,20 @@ use xsk_rs::{CompQueue, FillQueue, FrameDesc, RxQueue, Socket, TxQueue, Umem};
 
 use crate::Failure;
 
-/// Packets a burst.
+/// Packets a burst, as the portal's workers take them (`tp_pipeline::Pipeline::BURST`).
 pub const BURST: usize = 64;
-/// Entries of each ring.
-pub const RING: u32 = 2048;
+/// Entries of each ring, as on the portal's sockets (`RING` in control/src/portal/ports.rs).
+pub const RING: u32 = 1024;
 /// Chunks of 2048 bytes that the ports share: both fill rings, both TX rings, bursts in hand.
 const CHUNKS: NonZeroU32 = NonZeroU32::new(16384).unwrap();
-/// Least room in the fill ring that is worth an update.
-const REFILL: usize = 16;
-/// Most system calls to empty a TX ring before the other port gets its turn.
+/// Least missing chunks that are worth an update of the fill ring.
+const REFILL: usize = 32;
+/// Most system calls to empty a TX ring before the other port gets its turn, and most of them in a row
+/// that do not visibly take a frame.
 const MAX_KICKS: u32 = 64;
+const MAX_IDLE_KICKS: u32 = 2;
+/// Send buffer: room for a TX ring of chunks, with what the kernel charges for each on top.
+const SEND_BUFFER: libc::c_int = RING as libc::c_int * (2048 + 1024);
 /// From <linux/if_xdp.h>, kernel 6.17: most packets that one sendto() transmits in copy mode.
 const XDP_MAX_TX_SKB_BUDGET: libc::c_int = 9;
 
@@ -45,6 +49,9 @@ pub struct Port {
     rx: RxQueue,
     fill: FillQueue,
     completion: CompQueue,
+    /// Chunks in the fill ring, with the kernel, or in the RX ring: at most [`RING`], so that the RX
+    /// ring always has room.
+    lent: usize,
     /// Frames the kernel took and dropped (EBUSY).
     pub busy: u64,
     /// Frames received on this port.
@@ -75,6 +82,7 @@ impl Port {
             rx,
             fill,
             completion,
+            lent: 0,
             busy: 0,
             received: 0,
             full: 0,
@@ -100,14 +108,16 @@ impl Port {
             self.full += (received - sent) as u64;
             memory.free.extend_from_slice(&burst[sent..received]);
         }
+        self.lent -= received;
         self.refill(&mut memory.free);
         received
     }
 
     /// Kicks the kernel until it has taken all of the TX ring or says that it cannot.
     pub fn flush(&mut self) -> Result<(), Failure> {
+        let (mut free, mut idle) = (self.tx.nb_free_exact(), 0);
         for _ in 0..MAX_KICKS {
-            if self.tx.nb_free_exact() == RING || !self.tx.needs_wakeup() {
+            if free == RING || !self.tx.needs_wakeup() {
                 break;
             }
             match kick(self.tx.fd().as_raw_fd()) {
@@ -117,6 +127,12 @@ impl Port {
                 Err(libc::EBUSY) => self.busy += 1,
                 Err(libc::ENOBUFS) => break,
                 Err(errno) => return Err(io::Error::from_raw_os_error(errno).into()),
+            }
+            let left = self.tx.nb_free_exact();
+            idle = if left > free { 0 } else { idle + 1 };
+            free = left;
+            if idle == MAX_IDLE_KICKS {
+                break;
             }
         }
         Ok(())
@@ -136,8 +152,7 @@ impl Port {
     }
 
     fn refill(&mut self, free: &mut Vec<FrameDesc>) {
-        let room = self.fill.nb_free(RING) as usize;
-        let n = room.min(free.len());
+        let n = (RING as usize - self.lent).min(free.len());
         if n < REFILL {
             return;
         }
@@ -145,12 +160,19 @@ impl Port {
         // SAFETY: chunks in `free` are in no ring.
         let filled = unsafe { self.fill.produce(&free[from..]) };
         free.drain(from..from + filled);
+        self.lent += filled;
+    }
+
+    /// Frames that the kernel lost between device and RX ring: for want of chunks, and for want of room.
+    pub fn ring_losses(&self) -> io::Result<(u64, u64)> {
+        let statistics = self.rx.fd().xdp_statistics()?;
+        Ok((statistics.rx_dropped(), statistics.rx_ring_full()))
     }
 }
 
 /// The send buffer bounds the packets in flight in copy mode, and the budget those of one call.
 fn tune(fd: libc::c_int) -> Result<(), Failure> {
-    set(fd, libc::SOL_SOCKET, libc::SO_SNDBUFFORCE, 16 << 20)?;
+    set(fd, libc::SOL_SOCKET, libc::SO_SNDBUFFORCE, SEND_BUFFER)?;
     match set(
         fd,
         libc::SOL_XDP,
