@@ -1,5 +1,6 @@
 //! `tpd`, the daemon of the Transit Portal: wiring only.
 #![forbid(unsafe_code)]
+#![allow(clippy::print_stdout, reason = "a program answers on its standard output")]
 
 use std::path::PathBuf;
 
@@ -47,7 +48,11 @@ async fn main() -> miette::Result<()> {
         .init();
     let arguments = Arguments::parse();
     if arguments.release {
-        return daemon::release(&arguments.bpffs).await;
+        match daemon::release(&arguments.bpffs).await?.as_slice() {
+            [] => println!("no port was held"),
+            ports => println!("released: {}", ports.join(", ")),
+        }
+        return Ok(());
     }
     if let Some(file) = arguments.check {
         daemon::check(&file).await?;

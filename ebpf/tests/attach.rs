@@ -7,9 +7,7 @@ use std::time::{Duration, Instant};
 use common::frames::{STRANGER_MAC, eth};
 use common::isolated::{bpffs, device, elsewhere, ip, isolated, send, veth};
 use common::{PORT, portal};
-use tp_ebpf::{
-    AttachError, Device, Mode, Pin, Pins, PutOn, Steering, SteeringState,
-};
+use tp_ebpf::{AttachError, Device, Mode, Pin, Pins, PutOn, Steering, SteeringState};
 use tp_pipeline::abi::{Counter, PortEntry};
 
 /// A program whose only port is this device.

@@ -16,7 +16,8 @@ mod status;
 #[cfg(feature = "client")]
 pub use client::{Client as ApiClient, ClientError};
 pub use counters::{
-    Counters, Drop, DropStage, Drops, FrameLedger, LinkCounters, Named, PortCounters, RingLosses, WorkerCounters,
+    Counters, Drop, DropStage, Drops, FrameLedger, LinkCounters, Named, PortCounters, RingLosses,
+    WorkerCounters,
 };
 pub use error::{ApiError, ErrorKind, Place};
 pub use forwarding::{Egress, Lookup, Neighbour, Outer, RouteTarget, Vfib, VfibRoute, VfibSummary};

@@ -68,18 +68,14 @@ pub async fn run(file: &Path) -> miette::Result<()> {
     ended
 }
 
-/// `tpd --release`: removes what a daemon left, whether it stopped or died.
+/// `tpd --release`: removes what a daemon left, whether it stopped or died; answers which ports it held.
 ///
 /// # Errors
 /// What could not be removed.
-pub async fn release(bpffs: &Path) -> miette::Result<()> {
+pub async fn release(bpffs: &Path) -> miette::Result<Vec<String>> {
     let ports = crate::portal::release(bpffs).into_diagnostic()?;
     release_neighbours().await.into_diagnostic()?;
-    match ports.as_slice() {
-        [] => println!("no port was held"),
-        ports => println!("released: {}", ports.join(", ")),
-    }
-    Ok(())
+    Ok(ports)
 }
 
 fn load(file: &Path) -> miette::Result<(Model, Spans)> {

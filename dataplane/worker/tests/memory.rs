@@ -15,7 +15,7 @@ const SECOND: Duration = Duration::from_secs(1);
 #[test]
 fn a_packet_from_the_upstream_leaves_in_the_tunnel() {
     let mut world = World::new();
-    assert!(world.from_upstream(1));
+    assert!(world.deliver_from_upstream(1));
     assert_eq!(world.worker.turn(), Activity::Busy);
     let sent = world.sent();
     assert_eq!(sent.len(), 1);
@@ -36,7 +36,7 @@ fn counters_close_whatever_becomes_of_the_packets() {
     let mut world = World::new();
     for tag in [1, 1, 7, 1] {
         // Tag 7 was never allocated.
-        assert!(world.from_upstream(tag));
+        assert!(world.deliver_from_upstream(tag));
     }
     while world.worker.turn() == Activity::Busy {
         world.sent();
@@ -53,7 +53,7 @@ fn a_full_transmit_ring_drops_and_counts() {
     let offered = 3 * u64::from(world::RING);
     let mut delivered = 0;
     while delivered < offered {
-        delivered += u64::from(world.from_upstream(1));
+        delivered += u64::from(world.deliver_from_upstream(1));
         world.worker.turn();
     }
     assert!(world.counters.dropped(DropReason::TxRingFull) > 0);
@@ -69,7 +69,7 @@ fn a_full_transmit_ring_drops_and_counts() {
 fn a_turn_allocates_nothing() {
     let mut world = World::new();
     // The first turns may size what lives as long as the worker.
-    world.from_upstream(1);
+    world.deliver_from_upstream(1);
     world.worker.turn();
     world.sent();
     world.worker.turn();
@@ -77,7 +77,7 @@ fn a_turn_allocates_nothing() {
     for burst in 0..64 {
         for packet in 0..64 {
             // Forwarded, stale and malformed packets in turn.
-            assert!(world.from_upstream(if packet % 3 == 0 { 9 } else { 1 }));
+            assert!(world.deliver_from_upstream(if packet % 3 == 0 { 9 } else { 1 }));
         }
         let allocated =
             allocation_counter::measure(|| while world.worker.turn() == Activity::Busy {});
@@ -117,7 +117,7 @@ fn submissions_leave_and_are_counted_as_originated() {
 fn punted_packets_reach_the_queue() {
     let mut world = World::new();
     world.route_to_kernel();
-    assert!(world.from_upstream(1));
+    assert!(world.deliver_from_upstream(1));
     world.worker.turn();
     assert_eq!(world.counters.punted(), 1);
     assert_eq!(world.worker.punts().len(), 1);

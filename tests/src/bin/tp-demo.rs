@@ -1,6 +1,7 @@
 //! The demo: a laboratory of two ISPs and two clients, the portal between them, and a table of what was
 //! expected and what was seen.
 #![forbid(unsafe_code)]
+#![allow(clippy::print_stdout, reason = "the demo speaks to a person")]
 
 use std::process::ExitCode;
 

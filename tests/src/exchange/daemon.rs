@@ -50,7 +50,7 @@ impl Tpd {
         write(&directory, config)?;
         let mut command = ns.command(&binary("tpd")?);
         command.arg("--config").arg(directory.join("tpd.toml"));
-        let process = lab.spawn("tpd", &mut command)?;
+        let process = lab.spawn("tpd", &command)?;
         let tpd = Self {
             process,
             ns: ns.clone(),

@@ -28,7 +28,10 @@
 mod config;
 mod daemon;
 pub mod equations;
+mod moved;
 mod scenario;
+mod site;
+mod wire;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
@@ -36,7 +39,10 @@ use std::time::Duration;
 pub use config::ConfigText;
 pub use daemon::{Tpd, binary};
 pub use equations::assert_counters_close;
+pub use moved::moved;
 pub use scenario::{Row, Scenario, StepError};
+pub use site::Site;
+pub use wire::Wire;
 
 use crate::client::{Kind, TunnelSpec};
 use crate::lab::{Bridge, End, Lab, LabError, Ns, Process, Route};
@@ -252,7 +258,7 @@ impl Exchange {
                     .arg(client.tunnel_spec(isp).to_string());
             }
             let name = format!("client-{}", client.name());
-            let end = self.lab.spawn(&name, &mut command)?;
+            let end = self.lab.spawn(&name, &command)?;
             end.wait_for_output("ready", Duration::from_secs(10))?;
             self.ends.push(end);
             self.send_through(client, Isp::One)?;

@@ -1,5 +1,7 @@
 //! One upstream, one client with a GRE tunnel, and the kernel's side of both ports.
 
+#![allow(clippy::unwrap_used, reason = "a test helper: a failure is the test's")]
+
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
@@ -13,27 +15,27 @@ use tp_pipeline::{
 use tp_worker::{Clock, Shared, Worker, WorkerConfig};
 use tp_xsk::{ChunkSize, KernelSide, Pages, Region, RegionConfig, RingSizes, Socket};
 
-pub const UPSTREAM_PORT: PortId = PortId(0);
-pub const CLIENT_PORT: PortId = PortId(1);
-pub const PORTAL: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
-pub const FAR_END: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 2);
-pub const RING: u32 = 256;
+pub(crate) const UPSTREAM_PORT: PortId = PortId(0);
+pub(crate) const CLIENT_PORT: PortId = PortId(1);
+pub(crate) const PORTAL: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
+pub(crate) const FAR_END: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 2);
+pub(crate) const RING: u32 = 256;
 const DESTINATION: [u8; 4] = [198, 51, 100, 1];
 
 /// A worker and what surrounds it.
-pub struct World {
-    pub region: Region,
-    pub worker: Worker,
-    pub counters: Arc<WorkerCounters>,
-    pub meters: Arc<Meters>,
-    pub tables: Arc<Tables>,
+pub(crate) struct World {
+    pub(crate) region: Region,
+    pub(crate) worker: Worker,
+    pub(crate) counters: Arc<WorkerCounters>,
+    pub(crate) meters: Arc<Meters>,
+    pub(crate) tables: Arc<Tables>,
     root: Arc<ArcSwap<Snapshot>>,
     upstream: KernelSide,
     client: KernelSide,
 }
 
 impl World {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let config = RegionConfig {
             chunks: 8192,
             chunk_size: ChunkSize::B2048,
@@ -75,17 +77,17 @@ impl World {
     }
 
     /// Another socket on the region.
-    pub fn socket(&mut self) -> (Socket, KernelSide) {
+    pub(crate) fn socket(&mut self) -> (Socket, KernelSide) {
         socket(&self.region)
     }
 
     /// A packet for the client arrives from the upstream, steered under this tag.
-    pub fn from_upstream(&mut self, tag: u32) -> bool {
+    pub(crate) fn deliver_from_upstream(&mut self, tag: u32) -> bool {
         self.upstream.deliver(&meta(tag).to_bytes(), &inner_frame())
     }
 
     /// What the worker sent to the client since the last look; the kernel completes it.
-    pub fn sent(&mut self) -> Vec<Vec<u8>> {
+    pub(crate) fn sent(&mut self) -> Vec<Vec<u8>> {
         let mut sent = Vec::new();
         self.client.transmit(|packet| sent.push(packet.to_vec()));
         self.client.complete();
@@ -93,7 +95,7 @@ impl World {
     }
 
     /// From the worker's next look at its mailbox on, the client's prefix leads to the kernel.
-    pub fn route_to_kernel(&mut self) {
+    pub(crate) fn route_to_kernel(&mut self) {
         let current = Arc::new(tables(NextHop::Punt));
         self.root.store(Arc::new(Snapshot {
             current,
@@ -116,7 +118,7 @@ impl World {
     }
 
     /// The worker's equation holds, and the ledger counts every chunk once.
-    pub fn assert_closed(&self, received: u64) {
+    pub(crate) fn assert_closed(&self, received: u64) {
         let c = &self.counters;
         let dropped: u64 = DropReason::ALL.iter().map(|r| c.dropped(*r)).sum();
         assert_eq!(c.rx(), received);
@@ -136,7 +138,7 @@ fn socket(region: &Region) -> (Socket, KernelSide) {
 }
 
 /// What the steering program writes in front of a packet of the upstream.
-pub fn meta(tag: u32) -> Meta {
+pub(crate) fn meta(tag: u32) -> Meta {
     Meta {
         slot: 0,
         tag,
@@ -152,7 +154,7 @@ pub fn meta(tag: u32) -> Meta {
 }
 
 /// A UDP packet for the client, as the upstream's router sends it.
-pub fn inner_frame() -> Vec<u8> {
+pub(crate) fn inner_frame() -> Vec<u8> {
     let builder = etherparse::PacketBuilder::ethernet2([2, 0, 0, 0, 0, 9], [2, 0, 0, 0, 0, 1])
         .ipv4([203, 0, 113, 1], DESTINATION, 64)
         .udp(1000, 2000);
