@@ -20,6 +20,8 @@ pub(super) struct Desk {
     file: PathBuf,
     spans: Spans,
     warnings: Vec<Place>,
+    /// The kernel's last change is not in force.
+    behind: bool,
 }
 
 impl Desk {
@@ -36,6 +38,7 @@ impl Desk {
             file: file.to_owned(),
             spans,
             warnings: warnings.map(Report::places).unwrap_or_default(),
+            behind: false,
         };
         desk.keep_last_good();
         desk
@@ -107,10 +110,19 @@ impl Desk {
         }
     }
 
-    /// Follows what the kernel changed.
-    pub(super) fn follow(&mut self) -> Result<(), PortalError> {
+    /// Follows what the kernel changed. What cannot be followed now is tried again by [`Self::catch_up`];
+    /// until then what was in force stays.
+    pub(super) fn follow(&mut self) {
         let view = self.mirror.view();
-        tokio::task::block_in_place(|| self.portal.follow((*view).clone()))?;
+        let followed = tokio::task::block_in_place(|| self.portal.follow((*view).clone()));
+        self.behind = followed.is_err();
+        if let Err(error) = followed {
+            tracing::error!(
+                error = chain(&error),
+                "the kernel's change is not in force yet"
+            );
+            return;
+        }
         let check = config::check_kernel(self.portal.model(), &view, &self.spans);
         let places = |report: &Option<Report>| report.as_ref().map(Report::places);
         // What would refuse a new configuration is a warning for one in force: it goes on where it can.
@@ -122,7 +134,14 @@ impl Desk {
         for (port, fault) in self.portal.faults() {
             tracing::error!(port, fault = chain(fault), "port is not in service");
         }
-        Ok(())
+    }
+
+    /// Follows what could not be followed when it came, and tries ports again that are not in service.
+    pub(super) fn catch_up(&mut self) {
+        if self.behind {
+            self.follow();
+        }
+        tokio::task::block_in_place(|| self.portal.retry_faults());
     }
 
     fn keep_last_good(&mut self) {

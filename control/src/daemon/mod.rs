@@ -114,7 +114,7 @@ async fn serve(mut desk: Desk, mut inbox: mpsc::Receiver<Request>) -> miette::Re
             },
             changed = desk.mirror.changed() => {
                 changed.into_diagnostic()?;
-                desk.follow().into_diagnostic().wrap_err("following the kernel")?;
+                desk.follow();
             }
             _ = hangup.recv() => reload(&mut desk).await,
             _ = terminate.recv() => return stop(desk).await,
@@ -124,6 +124,7 @@ async fn serve(mut desk: Desk, mut inbox: mpsc::Receiver<Request>) -> miette::Re
                     // The program goes on dropping: better closed than half working.
                     return Err(miette::miette!("a worker thread has ended"));
                 }
+                desk.catch_up();
                 notify(&[sd_notify::NotifyState::Watchdog]);
             }
         }

@@ -194,11 +194,22 @@ impl Portal {
             return Ok(());
         }
         let next = compile(Some(&self.compiled), &self.model, &view, 0)?;
-        self.view = view;
+        let before = std::mem::replace(&mut self.view, view);
         self.unbind_missing();
-        self.change(next)?;
+        if let Err(refused) = self.change(next) {
+            // Not in force, so not what the portal follows: the next call tries again.
+            self.view = before;
+            return Err(refused);
+        }
         self.bind_present();
         Ok(())
+    }
+
+    /// Tries again to take ports into service whose device is there and that are not.
+    pub fn retry_faults(&mut self) {
+        if !self.faults.is_empty() {
+            self.bind_present();
+        }
     }
 
     /// The model in force.
