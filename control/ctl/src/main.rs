@@ -1,4 +1,5 @@
 //! Command line of the Transit Portal daemon.
+#![forbid(unsafe_code)]
 
 use std::io::{stderr, stdout};
 use std::process::ExitCode;
