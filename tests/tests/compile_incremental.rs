@@ -1,4 +1,5 @@
 //! Compiling step by step means the same as compiling from scratch, whatever slots and tags it takes.
+#![allow(clippy::unwrap_used, reason = "a test's helpers fail like the test")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;

@@ -1,6 +1,11 @@
 //! The compiler with the pipeline, and the reference, agree on random configurations and packets:
 //! verdict, bytes and counters, during changes too. And whatever the bytes, nothing leaves
 //! that must not.
+#![allow(clippy::unwrap_used, reason = "a test's helpers fail like the test")]
+#![allow(
+    clippy::print_stdout,
+    reason = "the seed and what was seen belong to the result"
+)]
 
 mod worker;
 

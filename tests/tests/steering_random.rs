@@ -1,5 +1,10 @@
 //! The steering program and the reference agree on random configurations and frames: action,
 //! metadata, bytes and counters, through `BPF_PROG_TEST_RUN`. Needs root.
+#![allow(clippy::unwrap_used, reason = "a test's helpers fail like the test")]
+#![allow(
+    clippy::print_stdout,
+    reason = "the seed and what was seen belong to the result"
+)]
 
 use std::collections::BTreeMap;
 use std::os::fd::AsFd;

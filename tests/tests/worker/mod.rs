@@ -16,18 +16,18 @@ const SLOTS: usize = 64;
 
 /// A frame with what steering wrote in front of it.
 #[derive(Clone)]
-pub struct Received {
+pub(crate) struct Received {
     /// The metadata.
-    pub meta: Meta,
+    pub(crate) meta: Meta,
     /// The frame.
-    pub frame: Vec<u8>,
+    pub(crate) frame: Vec<u8>,
     /// Bytes of the chunk in front of the frame.
-    pub headroom: usize,
+    pub(crate) headroom: usize,
 }
 
 impl Received {
     /// The metadata, if there is room for it in front of the frame.
-    pub fn meta_in_chunk(&self) -> Option<Meta> {
+    pub(crate) fn meta_in_chunk(&self) -> Option<Meta> {
         (self.headroom >= Meta::SIZE).then_some(self.meta)
     }
 
@@ -52,16 +52,16 @@ impl std::fmt::Debug for Received {
 
 /// What the counters of a worker say.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Counts {
+pub(crate) struct Counts {
     /// Drops by reason, those that are not 0.
-    pub dropped: BTreeMap<DropReason, u64>,
+    pub(crate) dropped: BTreeMap<DropReason, u64>,
     /// Links that counted anything.
-    pub links: BTreeMap<Link, LinkCounts>,
+    pub(crate) links: BTreeMap<Link, LinkCounts>,
 }
 
 impl Counts {
     /// Counts a packet as the text says.
-    pub fn add(&mut self, outcome: &Outcome, links: &Links) {
+    pub(crate) fn add(&mut self, outcome: &Outcome, links: &Links) {
         if let Outcome::Drop(reason) = outcome {
             *self.dropped.entry(*reason).or_default() += 1;
         }
@@ -97,7 +97,7 @@ impl Counts {
 }
 
 /// Sends a burst through a fresh pipeline with full meters.
-pub fn process(
+pub(crate) fn process(
     snapshot: &Snapshot,
     port: PortId,
     now: u64,
