@@ -22,6 +22,11 @@ use crate::model::KernelView;
 /// (its link was down, say).
 const RETRY: Duration = Duration::from_secs(1);
 
+/// All routes are looked up a second time this long after news of links, addresses or rules: the
+/// kernel sends some before it acts on them (`__dev_notify_flags` and `__inet_del_ifa` tell before
+/// the routes go, and these go without news), and how long it takes then is not bounded.
+const SECOND_LOOK: Duration = Duration::from_millis(250);
+
 /// What the mirror's owner wants of the task.
 #[derive(Debug)]
 pub(super) enum Command {
@@ -53,6 +58,8 @@ pub(super) struct Actor {
     /// Unknown until the first wish: until then entries of a predecessor are left alone.
     wanted: Option<Wanted>,
     stale: Stale,
+    /// When all routes are looked up for the second time.
+    second_look: Option<Instant>,
     /// When neighbours were last asked for.
     asked: BTreeMap<Key, Instant>,
     resolution: Resolution,
@@ -88,6 +95,7 @@ impl Actor {
             tables: Tables::default(),
             wanted: None,
             stale: Stale::default(),
+            second_look: None,
             asked: BTreeMap::new(),
             resolution: Resolution::Managed,
             coalesce: tuning.coalesce,
@@ -107,7 +115,7 @@ impl Actor {
         let mut tick = interval(RETRY);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let due = self.due;
+            let (due, second_look) = (self.due, self.second_look);
             let settled = tokio::select! {
                 news = self.listener.next() => match news {
                     Ok(news) => self.take(news).await,
@@ -122,7 +130,10 @@ impl Actor {
                     }
                     None => return,
                 },
-                () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
+                () = at(due) => self.settle().await,
+                () = at(second_look) => {
+                    self.second_look = None;
+                    self.stale.all = true;
                     self.settle().await
                 }
                 _ = tick.tick() => self.ask_for_neighbours().await,
@@ -154,7 +165,10 @@ impl Actor {
             Effect::None => return,
             Effect::Tables => {}
             Effect::Routes(prefix) => self.stale.within.push(prefix),
-            Effect::AllRoutes => self.stale.all = true,
+            Effect::AllRoutes => {
+                self.stale.all = true;
+                self.second_look = Some(Instant::now() + SECOND_LOOK);
+            }
         }
         self.due
             .get_or_insert_with(|| Instant::now() + self.coalesce);
@@ -312,5 +326,13 @@ impl Actor {
             }
             differs
         });
+    }
+}
+
+/// Waits until this time; without one, for ever.
+async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => std::future::pending().await,
     }
 }

@@ -185,3 +185,50 @@ fn neighbour((ifindex, address): Key) -> NeighbourMessage {
         .push(NeighbourAttribute::Destination(destination));
     message
 }
+
+#[cfg(test)]
+#[path = "../../tests/netns/mod.rs"]
+mod netns;
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    /// The way for kernels without managed entries, which no test can make this kernel refuse.
+    #[test]
+    fn asking_once_resolves_a_neighbour() {
+        let (portal, peer) = (netns::Netns::new(), netns::Netns::new());
+        let peer_name = peer.name();
+        portal.ip(&format!(
+            "link add ix0 type veth peer name p0 netns {peer_name}"
+        ));
+        for (namespace, device, address) in
+            [(&portal, "ix0", "192.0.2.10"), (&peer, "p0", "192.0.2.1")]
+        {
+            namespace.ip(&format!("address add {address}/24 dev {device}"));
+            namespace.ip(&format!("link set {device} up"));
+        }
+        let line = portal.ip("-o link show ix0");
+        let index: u32 = line.split(':').next().unwrap().parse().unwrap();
+        let key = (index, "192.0.2.1".parse().unwrap());
+        portal.block_on(async {
+            let mut requests = Requests::open().unwrap();
+            requests.resolve(key, Resolution::Once).await.unwrap();
+            loop {
+                let tables = requests.dump().await.unwrap();
+                let entry = &tables.neighbours[&key];
+                assert!(entry.ours && !entry.managed, "{entry:?}");
+                if entry.state == NeighbourState::Reachable {
+                    break;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            requests.forget(key).await.unwrap();
+            assert!(!requests.dump().await.unwrap().neighbours.contains_key(&key));
+            // What is gone already is no error.
+            requests.forget(key).await.unwrap();
+        });
+    }
+}

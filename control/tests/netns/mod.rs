@@ -1,6 +1,10 @@
 //! Network namespaces of a test's own: made with ip(8), removed when dropped.
 
-#![allow(dead_code, reason = "no test needs all of it")]
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    reason = "no test needs all of it, and a failure here says where"
+)]
 
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicU32, Ordering};
