@@ -1,6 +1,9 @@
 //! `tpd`, the daemon of the Transit Portal: wiring only.
 #![forbid(unsafe_code)]
-#![allow(clippy::print_stdout, reason = "a program answers on its standard output")]
+#![allow(
+    clippy::print_stdout,
+    reason = "a program answers on its standard output"
+)]
 
 use std::path::PathBuf;
 
