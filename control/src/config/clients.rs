@@ -44,7 +44,7 @@ pub enum ClientProblem {
         /// As written.
         prefix: Ipv4Net,
         /// Its place.
-        #[label("again")]
+        #[label(primary, "again")]
         at: SourceSpan,
         /// The place of the other.
         #[label("first here")]
@@ -65,7 +65,7 @@ pub enum ClientProblem {
         /// The other client.
         owner: Name,
         /// Its place.
-        #[label("within the other")]
+        #[label(primary, "within the other")]
         at: SourceSpan,
         /// The place of the other.
         #[label("{owner}'s")]

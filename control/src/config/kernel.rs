@@ -64,7 +64,7 @@ pub enum KernelProblem {
         /// What would be right.
         remedy: String,
         /// Its place.
-        #[label("MTU {mtu}")]
+        #[label(primary, "MTU {mtu}")]
         at: SourceSpan,
         /// The place of the other.
         #[label("the size of chunks is set here")]
@@ -85,7 +85,7 @@ pub enum KernelProblem {
         /// What would be right.
         remedy: String,
         /// Its place.
-        #[label("each needs a queue of every port")]
+        #[label(primary, "each needs a queue of every port")]
         at: SourceSpan,
         /// The place of the other.
         #[label("this port")]

@@ -66,7 +66,7 @@ pub enum PortalProblem {
         /// As written.
         cpu: i64,
         /// Its place.
-        #[label("again")]
+        #[label(primary, "again")]
         at: SourceSpan,
         /// The place of the other.
         #[label("first here")]

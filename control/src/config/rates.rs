@@ -70,7 +70,7 @@ pub enum RateProblem {
         /// Until it is full.
         seconds: u64,
         /// Its place.
-        #[label("too deep")]
+        #[label(primary, "too deep")]
         at: SourceSpan,
         /// The place of the rate.
         #[label("too slow for it")]

@@ -98,7 +98,7 @@ pub enum TunnelProblem {
         /// In words.
         header: String,
         /// Its place.
-        #[label("the same")]
+        #[label(primary, "the same")]
         at: SourceSpan,
         /// The place of the other.
         #[label("{other}")]
@@ -131,7 +131,7 @@ pub enum TunnelProblem {
         /// Who has it.
         other: Name,
         /// Its place.
-        #[label("again")]
+        #[label(primary, "again")]
         at: SourceSpan,
         /// The place of the other.
         #[label("first here")]

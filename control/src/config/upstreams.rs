@@ -49,7 +49,7 @@ pub enum UpstreamProblem {
     ))]
     AddressBehindVlans {
         /// Its place.
-        #[label("an address")]
+        #[label(primary, "an address")]
         at: SourceSpan,
         /// The place of the other.
         #[label("with VLANs")]
@@ -78,7 +78,7 @@ pub enum UpstreamProblem {
         /// As written.
         mac: String,
         /// Its place.
-        #[label("also here")]
+        #[label(primary, "also here")]
         at: SourceSpan,
         /// The place of the other.
         #[label("{other}'s")]
@@ -95,7 +95,7 @@ pub enum UpstreamProblem {
         /// As written.
         next_hop: String,
         /// Its place.
-        #[label("also here")]
+        #[label(primary, "also here")]
         at: SourceSpan,
         /// The place of the other.
         #[label("{other}'s")]
