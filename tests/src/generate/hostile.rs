@@ -101,13 +101,19 @@ fn rewrap(rng: &mut Rng, config: &Config, packet: &mut Ipv4) {
 }
 
 fn distort_gre(rng: &mut Rng, gre: &mut Gre) {
-    match rng.u32(0..7) {
+    match rng.u32(0..8) {
         0 => gre.key = None,
         1 => gre.key = Some(*one_of(rng, &[0, 1, 7])),
         2 => gre.checksum = Some(Checksum::Right),
         3 => gre.checksum = Some(Checksum::Wrong),
         4 => gre.sequence = Some(rng.u32(..)),
-        5 => gre.odd_flags = 1 << rng.u32(0..15),
+        5 => gre.odd_flags = 1 << rng.u32(0..16),
+        6 => {
+            // A header that promises more than the packet has.
+            gre.odd_flags = *one_of(rng, &[0x8000, 0x2000, 0x1000, 0x9000]);
+            let length = rng.usize(0..8);
+            gre.payload = GrePayload::Raw(0x0800, bytes(rng, length));
+        }
         _ => gre.protocol = Field::Is(*one_of(rng, &[0x86dd, 0x6558, 0x88be, 0])),
     }
 }

@@ -11,7 +11,7 @@ pub struct Gre {
     pub key: Option<u32>,
     /// With a sequence number.
     pub sequence: Option<u32>,
-    /// Bits beside C (0x8000), K (0x2000) and S (0x1000): reserved bits and the version.
+    /// Bits to invert in the flags and the version, which else tell what is there.
     pub odd_flags: u16,
     /// Protocol type.
     pub protocol: Field<u16>,
@@ -72,9 +72,8 @@ impl Gre {
         let present = |bit: u16, is: bool| if is { bit } else { 0 };
         let flags = present(0x8000, self.checksum.is_some())
             | present(0x2000, self.key.is_some())
-            | present(0x1000, self.sequence.is_some())
-            | self.odd_flags & 0x4fff;
-        let mut out = Vec::from(flags.to_be_bytes());
+            | present(0x1000, self.sequence.is_some());
+        let mut out = Vec::from((flags ^ self.odd_flags).to_be_bytes());
         out.extend(self.protocol.or(self.payload.protocol()).to_be_bytes());
         if self.checksum.is_some() {
             out.extend([0; 4]);
