@@ -33,7 +33,8 @@ enum Bench {
         #[arg(long, default_value_t = 4000)]
         samples: usize,
     },
-    /// Frames through a laboratory of veth pairs: the rate beside a bare forwarder's.
+    /// Frames through a laboratory of veth pairs: the portal's rate (`tpd` and `tpctl` beside this
+    /// program) beside a bare forwarder's.
     Veth {
         /// The bare forwarder (bench/peers/xsk-rs-l2fwd).
         #[arg(long)]

@@ -127,6 +127,7 @@ fn write_table(rows: &[Row<'_>], out: &mut impl Write) -> io::Result<()> {
 /// Three significant digits or all before the point.
 fn shown(value: f64) -> String {
     let digits = match value.abs() {
+        0.0 => 0,
         v if v >= 100.0 => 0,
         v if v >= 10.0 => 1,
         v if v >= 1.0 => 2,
