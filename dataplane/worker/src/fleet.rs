@@ -167,7 +167,8 @@ impl Fleet {
         Ok(())
     }
 
-    /// Waits until every worker has emptied all its RX rings once since `epoch`.
+    /// Waits until every worker has taken out of its RX rings all that was there at `epoch`, and carried it to
+    /// its verdict. What comes meanwhile is not waited for: under full load a ring is never empty.
     ///
     /// # Errors
     /// [`FleetError::Silent`].

@@ -1,7 +1,7 @@
 //! One socket of a worker, with the packets that wait to leave by it.
 
 use tp_pipeline::{DropReason, PortId, WorkerCounters};
-use tp_xsk::{Burst, Frame, Magazine, Socket};
+use tp_xsk::{Burst, Frame, Magazine, RxMark, Socket};
 
 use crate::report::SocketReport;
 
@@ -10,8 +10,8 @@ use crate::report::SocketReport;
 pub(crate) struct Link {
     pub(crate) port: PortId,
     pub(crate) socket: Socket,
-    /// Its RX ring was empty once since the worker acknowledged its newest epoch.
-    pub(crate) drained: bool,
+    /// End of what was in the RX ring when the worker acknowledged its newest epoch.
+    pub(crate) drain_to: RxMark,
     outgoing: Burst,
     /// Packets put into the TX ring, ever.
     submitted: u64,
@@ -25,8 +25,8 @@ impl Link {
     pub(crate) fn new(port: PortId, socket: Socket) -> Self {
         Self {
             port,
+            drain_to: socket.rx_mark(),
             socket,
-            drained: false,
             outgoing: Burst::new(),
             submitted: 0,
             settled: 0,

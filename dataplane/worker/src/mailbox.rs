@@ -23,7 +23,7 @@ pub(crate) struct Mailbox {
     asked: CachePadded<AtomicU64>,
     /// Written by the worker: everything up to here is taken over.
     seen: CachePadded<AtomicU64>,
-    /// Written by the worker: after it saw this epoch, every RX ring was empty once.
+    /// Written by the worker: it took all that was in its RX ring when it saw this epoch.
     drained: CachePadded<AtomicU64>,
     bell: OwnedFd,
 }
@@ -50,7 +50,7 @@ impl Mailbox {
         Epoch(self.seen.load(Ordering::Acquire))
     }
 
-    /// Control side: since which epoch the worker has emptied its RX rings.
+    /// Control side: up to which epoch the worker has emptied its RX rings of what was there before.
     pub(crate) fn drained(&self) -> Epoch {
         Epoch(self.drained.load(Ordering::Acquire))
     }
@@ -66,7 +66,7 @@ impl Mailbox {
         self.seen.store(epoch.0, Ordering::Release);
     }
 
-    /// Worker: every RX ring was empty once since it acknowledged `epoch`.
+    /// Worker: what was in its RX rings when it acknowledged `epoch` has got its verdict.
     pub(crate) fn acknowledge_drained(&self, epoch: Epoch) {
         self.drained.store(epoch.0, Ordering::Release);
     }

@@ -213,9 +213,6 @@ impl Worker {
     fn receive(&mut self, index: usize) -> usize {
         let link = &mut self.outlets.links[index];
         let received = link.socket.receive(&mut self.burst);
-        if received < Pipeline::BURST {
-            link.drained = true;
-        }
         if received == 0 {
             return 0;
         }
@@ -280,14 +277,15 @@ impl Worker {
         self.epoch = epoch;
         self.drain_pending = true;
         for link in &mut self.outlets.links {
-            link.drained = false;
+            link.drain_to = link.socket.rx_mark();
         }
         self.mailbox.acknowledge(epoch);
         Activity::Busy
     }
 
     fn acknowledge_drained(&mut self) {
-        if self.outlets.links.iter().all(|link| link.drained) {
+        let mut links = self.outlets.links.iter();
+        if links.all(|link| link.socket.rx_passed(link.drain_to)) {
             self.drain_pending = false;
             self.mailbox.acknowledge_drained(self.epoch);
         }

@@ -59,4 +59,4 @@ pub use socket::{BindMode, Mode, OpenError, RingSizes, SocketConfig};
 /// What a socket reports.
 pub use socket::{Closed, Flushed, PortState, SocketSuspects, XdpStatistics};
 /// Sockets: over the kernel, and over memory for tests and benches.
-pub use socket::{KernelSide, Socket};
+pub use socket::{KernelSide, RxMark, Socket};

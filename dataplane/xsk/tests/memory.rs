@@ -72,6 +72,38 @@ impl Bench {
     }
 }
 
+#[test]
+fn a_mark_is_passed_by_what_was_there_however_much_comes_after_it() {
+    let mut b = Bench::new();
+    let empty = b.socket.rx_mark();
+    assert!(b.socket.rx_passed(empty));
+    // Rings wrap: 64 entries, and indices go on.
+    for _ in 0..20 {
+        for _ in 0..10 {
+            assert!(b.kernel.deliver(b"", b"before"));
+        }
+        let mark = b.socket.rx_mark();
+        for _ in 0..40 {
+            assert!(b.kernel.deliver(b"", b"after"));
+        }
+        let mut taken = 0;
+        while taken < 50 {
+            assert_eq!(b.socket.rx_passed(mark), taken >= 10, "{taken}");
+            let mut burst = Burst::new();
+            // Leaves room for five packets.
+            while burst.room() > 5 {
+                let filler = b.packet(60);
+                assert!(burst.push(filler).is_ok());
+            }
+            taken += b.socket.receive(&mut burst);
+            burst.clear_into(&mut b.mag);
+        }
+        assert!(b.socket.rx_passed(mark));
+        b.socket.refill(&mut b.mag);
+    }
+    b.finish();
+}
+
 /// The UMEM address of a frame's packet.
 fn address(frame: &Frame) -> u64 {
     u64::from(frame.index()) * 2048 + frame.start() as u64

@@ -189,6 +189,12 @@ impl<E: Entry, M: RingMemory> Consumer<E, M> {
         }
     }
 
+    /// Index of the next entry to read; it wraps.
+    #[inline]
+    pub(crate) fn position(&self) -> u32 {
+        self.next
+    }
+
     #[inline]
     fn look(&mut self) {
         // Acquire: the entries up to the index are visible.

@@ -18,6 +18,7 @@ pub use config::{BindMode, Mode, OpenError, RingSizes, SocketConfig};
 pub use memory::KernelSide;
 pub(crate) use registry::Registry;
 pub use report::{Closed, Flushed, PortState, SocketSuspects, XdpStatistics};
+pub use rx::RxMark;
 
 use crate::region::{Mark, Region, SocketId};
 use crate::ring::{Consumer, Descriptor, Mapped, Producer};

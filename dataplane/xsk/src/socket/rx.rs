@@ -8,7 +8,24 @@ use std::os::fd::AsFd;
 /// `XDP_PKT_CONTD` (include/uapi/linux/if_xdp.h): the packet goes on in the next descriptor.
 const CONTINUED: u32 = 1;
 
+/// A place in the RX ring: behind what was in it when the mark was set.
+#[derive(Clone, Copy, Debug)]
+pub struct RxMark(u32);
+
 impl Socket {
+    /// Marks the end of what is in the RX ring.
+    #[must_use]
+    pub fn rx_mark(&self) -> RxMark {
+        RxMark(self.rx.position().wrapping_add(self.rx.available()))
+    }
+
+    /// Whether all that was in the RX ring at the mark has been taken out, however much came since.
+    /// Good for marks of less than 2^31 packets ago.
+    #[must_use]
+    pub fn rx_passed(&self, mark: RxMark) -> bool {
+        mark.0.wrapping_sub(self.rx.position()).cast_signed() <= 0
+    }
+
     /// Takes received packets, as many as there are and fit into `out`, and returns how many it
     /// added.
     ///
