@@ -28,9 +28,13 @@ const WAITING: usize = 64;
 /// All that is wrong, with its places.
 pub async fn check(file: &Path) -> miette::Result<()> {
     let (model, spans) = load(file)?;
-    let mirror = mirror().await?;
+    // A daemon may run here: the neighbour entries are its own.
+    let tuning = Tuning {
+        resolve_neighbours: false,
+        ..Tuning::default()
+    };
+    let mirror = mirror(tuning).await?;
     let check = examine(&mirror, &model, &spans).await?.0;
-    mirror.release().await.into_diagnostic()?;
     if let Some(warnings) = check.warnings {
         eprintln!("{:?}", miette::Report::new(warnings));
     }
@@ -44,7 +48,7 @@ pub async fn check(file: &Path) -> miette::Result<()> {
 pub async fn run(file: &Path) -> miette::Result<()> {
     let (model, spans) = load(file)?;
     let _instance = Instance::only(&model.portal.state)?;
-    let mirror = mirror().await?;
+    let mirror = mirror(Tuning::default()).await?;
     let (check, view) = examine(&mirror, &model, &spans).await?;
     if let Some(errors) = check.errors {
         mirror.release().await.into_diagnostic()?;
@@ -82,10 +86,8 @@ fn load(file: &Path) -> miette::Result<(Model, Spans)> {
     Ok(config::load(file)?)
 }
 
-async fn mirror() -> miette::Result<NetlinkMirror> {
-    NetlinkMirror::start(Tuning::default())
-        .await
-        .into_diagnostic()
+async fn mirror(tuning: Tuning) -> miette::Result<NetlinkMirror> {
+    NetlinkMirror::start(tuning).await.into_diagnostic()
 }
 
 /// Compares the model with the kernel, after the kernel was asked for what the model needs.

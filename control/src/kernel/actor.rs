@@ -64,6 +64,7 @@ pub(super) struct Actor {
     asked: BTreeMap<Key, Instant>,
     resolution: Resolution,
     coalesce: Duration,
+    resolve_neighbours: bool,
     /// When the gathered changes are published.
     due: Option<Instant>,
     view: watch::Sender<Arc<KernelView>>,
@@ -99,6 +100,7 @@ impl Actor {
             asked: BTreeMap::new(),
             resolution: Resolution::Managed,
             coalesce: tuning.coalesce,
+            resolve_neighbours: tuning.resolve_neighbours,
             due: None,
             view,
             feed,
@@ -253,7 +255,7 @@ impl Actor {
 
     /// Has the kernel resolve what is needed and not known, and forget what is needed no longer.
     async fn ask_for_neighbours(&mut self) -> io::Result<()> {
-        let Some(wanted) = &self.wanted else {
+        let Some(wanted) = self.wanted.as_ref().filter(|_| self.resolve_neighbours) else {
             return Ok(());
         };
         let needed = self.tables.needed(wanted);

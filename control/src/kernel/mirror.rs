@@ -63,6 +63,9 @@ pub struct Tuning {
     pub receive_buffer: usize,
     /// How long changes are gathered into one.
     pub coalesce: Duration,
+    /// Whether the kernel is asked to resolve the neighbours that are needed, and to forget those of ours that are
+    /// not; without, the mirror changes nothing in the kernel, where another one may be at work.
+    pub resolve_neighbours: bool,
 }
 
 impl Default for Tuning {
@@ -70,6 +73,7 @@ impl Default for Tuning {
         Self {
             receive_buffer: 8 << 20,
             coalesce: Duration::from_millis(5),
+            resolve_neighbours: true,
         }
     }
 }

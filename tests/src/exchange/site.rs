@@ -15,6 +15,10 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// How often a waiting function looks again.
 const POLL: Duration = Duration::from_millis(20);
 
+/// Between echo requests. Once a reply came, `ping` waits for the last one no longer than this, or two round trips
+/// (ping(8), `-W`): on a machine full of other work a shorter interval makes losses of late replies.
+const PING: Duration = Duration::from_millis(250);
+
 /// A laboratory and its portal.
 #[derive(Debug)]
 pub struct Site {
@@ -86,7 +90,7 @@ impl Site {
     /// `ping` could not run; loss is no error.
     pub fn ping(&self, client: Client) -> Result<PingReport, TrafficError> {
         let ping = Ping::new(SERVER).source(client.address());
-        ping.interval(POLL).run(self.exchange.client(client))
+        ping.interval(PING).run(self.exchange.client(client))
     }
 
     /// Asserts that both clients reach the server, and that nothing is lost.
@@ -99,12 +103,23 @@ impl Site {
             match self.ping(client) {
                 Ok(report) if report.is_clean() => {}
                 other => panic!(
-                    "client {}: {other:#?}\n{}",
+                    "client {}: {other:#?}\n{}{}{}",
                     client.name(),
+                    self.told(&["show", "drops"]),
+                    self.told(&["show", "counters"]),
                     self.tpd.process().stderr()
                 ),
             }
         }
+    }
+
+    /// What `tpctl` says, for messages.
+    fn told(&self, question: &[&str]) -> String {
+        let output = self.tpd.tpctl(question);
+        output.map_or_else(
+            |error| error.to_string(),
+            |output| String::from_utf8_lossy(&output.stdout).into_owned(),
+        )
     }
 
     /// Waits until both clients reach the server again.
