@@ -132,7 +132,7 @@ impl Scenario {
         let ping = Ping::new(SERVER)
             .source(client.address())
             .count(10)
-            .interval(Duration::from_millis(20))
+            .interval(Duration::from_millis(200))
             .run(self.exchange.client(client))?;
         let after = self.by_isp()?;
         let (mine, other) = delta(before, after, isp);

@@ -68,7 +68,8 @@ impl Ping {
         self
     }
 
-    /// How long a reply is waited for after the last request.
+    /// How long a reply is waited for after the last request if none came before; else `ping` waits for two round
+    /// trips or the interval, whichever is longer (ping(8), `-W`).
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
