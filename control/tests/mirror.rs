@@ -251,6 +251,34 @@ fn what_is_wanted_no_longer_is_forgotten() {
 }
 
 #[test]
+fn neighbours_are_waited_for_unless_they_are_dead() {
+    let (portal, _peer) = wire();
+    portal.block_on(async {
+        let mirror = start().await;
+        let wait = async |wanted: &[&str], known: &[&str]| {
+            let (wanted, known) = (far_ends(wanted), far_ends(known));
+            mirror
+                .resolve(wanted.clone().and(known.clone()))
+                .await
+                .unwrap();
+            let start = tokio::time::Instant::now();
+            mirror
+                .neighbours(&wanted, &known, Duration::from_millis(300))
+                .await;
+            start.elapsed()
+        };
+        let took = wait(&["192.0.2.1", "192.0.2.2"], &[]).await;
+        assert_eq!(mirror.view().neighbours.len(), 2, "after {took:?}");
+        // Nobody has this address.
+        let dead = wait(&["192.0.2.1", "192.0.2.9"], &["192.0.2.1"]).await;
+        assert!(dead >= Duration::from_millis(300), "{dead:?}");
+        // Who is waited for in vain once is not waited for again.
+        let known = wait(&["192.0.2.1", "192.0.2.9"], &["192.0.2.9"]).await;
+        assert!(known < Duration::from_millis(300), "{known:?}");
+    });
+}
+
+#[test]
 fn a_neighbour_is_resolved_without_traffic_and_stays() {
     let (portal, _peer) = wire();
     // Ten times faster than the default, so that entries age within the test.

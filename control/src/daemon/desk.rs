@@ -2,7 +2,7 @@
 //! questions, one after the other.
 
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tp_api::{ApiError, ErrorKind, Place, Reload, Status};
 
@@ -12,6 +12,10 @@ use crate::config::{self, LoadError, Report, Spans};
 use crate::kernel::{Mirror, MirrorError, NetlinkMirror, Wanted};
 use crate::model::Model;
 use crate::portal::{Portal, PortalError, chain};
+
+/// How long a reload waits for neighbours that only the new configuration needs: the kernel asks thrice, a second
+/// apart (`retrans_time_ms` of arp(7)), and who answers at all mostly answers the first time.
+const RESOLUTION: Duration = Duration::from_millis(1500);
 
 /// The running portal and what keeps it current.
 pub(super) struct Desk {
@@ -69,6 +73,8 @@ impl Desk {
         // Both configurations' far ends are followed until it is clear which one stays.
         let (old, new) = (Wanted::of(self.portal.model()), Wanted::of(&model));
         self.resolve(old.clone().and(new.clone())).await?;
+        // What is forwarded now shall not be dropped for the time that ARP takes to find its new way.
+        self.mirror.neighbours(&new, &old, RESOLUTION).await;
         let outcome = self.apply(model, spans);
         self.resolve(if outcome.is_ok() { new } else { old })
             .await?;

@@ -49,6 +49,15 @@ pub trait Mirror {
     /// was asked for the neighbours; these come as changes.
     fn resolve(&self, wanted: Wanted) -> impl Future<Output = Result<(), MirrorStopped>> + Send;
 
+    /// Waits until the view has the neighbours that `wanted` needs beyond what `known` needs; at most this
+    /// long, since a neighbour may be dead. Both must be resolved ([`Mirror::resolve`]).
+    fn neighbours(
+        &self,
+        wanted: &Wanted,
+        known: &Wanted,
+        at_most: Duration,
+    ) -> impl Future<Output = ()> + Send;
+
     /// How the feed does.
     fn feed(&self) -> KernelFeed;
 
@@ -130,6 +139,18 @@ impl Mirror for NetlinkMirror {
             Ok(()) => Ok(()),
             Err(_) => Err(MirrorStopped),
         }
+    }
+
+    async fn neighbours(&self, wanted: &Wanted, known: &Wanted, at_most: Duration) {
+        let complete = |view: &Arc<KernelView>| {
+            let known = known.neighbours_in(view);
+            let mut needed = wanted.neighbours_in(view).into_iter();
+            needed.all(|key| known.contains(&key) || view.neighbours.contains_key(&key))
+        };
+        // A receiver of its own: what `changed` has not told yet stays untold.
+        let mut views = self.view.clone();
+        // Whether it came, took too long or never will: the owner goes by what the view then is.
+        let _ = tokio::time::timeout(at_most, views.wait_for(complete)).await;
     }
 
     fn feed(&self) -> KernelFeed {

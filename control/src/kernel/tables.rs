@@ -204,15 +204,10 @@ impl Tables {
 
     /// The neighbours that forwarding needs; those on devices that are not there are left out.
     pub(super) fn needed(&self, wanted: &Wanted) -> BTreeSet<Key> {
-        let far_ends = wanted.far_ends.iter().filter_map(|far_end| {
-            let route = self.underlay.get(far_end)?;
-            Some((route.ifindex, route.gateway.unwrap_or(*far_end)))
-        });
-        let next_hops = wanted.next_hops.iter().filter_map(|(device, address)| {
+        wanted.neighbours(&self.underlay, |device| {
             let (index, _) = self.links.iter().find(|(_, (name, _))| name == device)?;
-            Some((*index, *address))
-        });
-        far_ends.chain(next_hops).collect()
+            Some(*index)
+        })
     }
 
     /// What forwarding needs of all this.

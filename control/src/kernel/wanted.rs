@@ -1,9 +1,10 @@
 //! What the mirror resolves.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use crate::model::{Model, Name, NextHop};
+use super::tables::Key;
+use crate::model::{KernelView, Model, Name, NextHop, UnderlayRoute};
 
 /// What the mirror resolves besides following links and addresses.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,6 +34,30 @@ impl Wanted {
                 .collect(),
             next_hops: next_hops.collect(),
         }
+    }
+
+    /// The neighbours that are sent to, as the view's routes lead; those on devices that are not there are left out.
+    pub(super) fn neighbours_in(&self, view: &KernelView) -> BTreeSet<Key> {
+        self.neighbours(&view.underlay, |device| {
+            Some(view.links.get(device)?.ifindex)
+        })
+    }
+
+    /// As [`Self::neighbours_in`], by these routes and this way to find a device.
+    pub(super) fn neighbours(
+        &self,
+        underlay: &BTreeMap<IpAddr, UnderlayRoute>,
+        index_of: impl Fn(&str) -> Option<u32>,
+    ) -> BTreeSet<Key> {
+        let far_ends = self.far_ends.iter().filter_map(|far_end| {
+            let route = underlay.get(far_end)?;
+            Some((route.ifindex, route.gateway.unwrap_or(*far_end)))
+        });
+        let next_hops = self
+            .next_hops
+            .iter()
+            .filter_map(|(device, address)| Some((index_of(device)?, *address)));
+        far_ends.chain(next_hops).collect()
     }
 
     /// What either needs.

@@ -18,7 +18,7 @@ impl Portal {
     /// nothing steered under the old maps is under way, publish without the old.
     ///
     /// # Errors
-    /// Where a steering map refuses an update the old maps and tables are put back.
+    /// Where a steering map refuses an update, or a worker does not answer, the old maps and tables are put back.
     pub(super) fn change(&mut self, next: Compiled) -> Result<(), PortalError> {
         if next.steering == self.compiled.steering && next.names == self.compiled.names {
             // No ingress changes hands, so no packet can be steered under an id that `next` lacks.
@@ -27,11 +27,10 @@ impl Portal {
             return Ok(());
         }
         self.publish(&next, Some(&self.compiled))?;
-        if let Err(refused) = self.steering.apply(&next.steering) {
+        if let Err(refused) = self.steer(&next) {
             // If the way back fails too, both generations stay published: no packet loses its tables.
-            return Err(self.restore(&next).err().unwrap_or(refused.into()));
+            return Err(self.restore(&next).err().unwrap_or(refused));
         }
-        self.settle()?;
         self.publish(&next, None)?;
         self.free_what_retired(&next);
         self.compiled = next;
@@ -46,9 +45,15 @@ impl Portal {
         Ok(self.fleet.wait_seen(epoch, STEP)?)
     }
 
+    /// Steers by these maps alone.
+    fn steer(&mut self, to: &Compiled) -> Result<(), PortalError> {
+        self.steering.apply(&to.steering)?;
+        self.settle()
+    }
+
     /// Waits until no frame that was steered under the old maps is still on its way to a verdict:
     /// first until no CPU runs the program with what it read from them, then until every
-    /// worker has emptied its RX rings once.
+    /// worker has emptied its RX rings of what is in them.
     fn settle(&mut self) -> Result<(), PortalError> {
         self.steering
             .wait_for_cpus()
@@ -56,7 +61,7 @@ impl Portal {
         Ok(self.fleet.wait_drained(self.fleet.mark(), STEP)?)
     }
 
-    /// Puts the old state back after a failed update. The old tables stay published, with the failed
+    /// Puts the old state back after a failed step. The old tables stay published, with the failed
     /// ones beside them until the maps name the old slots alone again.
     fn restore(&mut self, failed: &Compiled) -> Result<(), PortalError> {
         self.publish(&self.compiled, Some(failed))?;

@@ -164,15 +164,33 @@ impl Portal {
     pub fn reconfigure(&mut self, model: Model, view: KernelView) -> Result<(), PortalError> {
         check_restart(&self.model, &model)?;
         let before = (self.model.clone(), self.view.clone());
-        self.switch(model, view)?;
-        let refused = match self.bind_all() {
-            Ok(()) => return Ok(()),
-            Err(refused) => refused,
+        let switched = self
+            .add_ports(&model, &view)
+            .and_then(|()| self.switch(model, view))
+            .and_then(|()| self.bind_all());
+        let Err(refused) = switched else {
+            return Ok(());
         };
-        // A port of the new model cannot be served: the old model comes back as a whole.
-        self.switch(before.0, before.1)?;
-        self.bind_present();
+        if self.model != before.0 {
+            // Half of it is in force: the old model comes back as a whole.
+            self.switch(before.0, before.1)?;
+            self.bind_present();
+        }
         Err(refused)
+    }
+
+    /// Takes the ports that only `next` has into service, before anything is sent there: what goes out by
+    /// them then may be what goes elsewhere until then.
+    fn add_ports(&mut self, next: &Model, view: &KernelView) -> Result<(), PortalError> {
+        let mut with_new = self.model.clone();
+        for (name, port) in &next.ports {
+            with_new.ports.entry(name.clone()).or_insert(*port);
+        }
+        if with_new.ports.len() == self.model.ports.len() {
+            return Ok(());
+        }
+        self.switch(with_new, view.clone())?;
+        self.bind_all()
     }
 
     fn switch(&mut self, model: Model, view: KernelView) -> Result<(), PortalError> {
