@@ -25,6 +25,7 @@
 //! the ISP of what it sends by the tunnel that its default route names, and of what it receives by what it
 //! announces: here, since there is no BGP yet, by the server's route to its prefix.
 
+mod bypass;
 mod config;
 mod daemon;
 pub mod equations;
@@ -36,6 +37,7 @@ mod wire;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
+pub use bypass::Bypass;
 pub use config::ConfigText;
 pub use daemon::{Tpd, binary};
 pub use equations::assert_counters_close;
