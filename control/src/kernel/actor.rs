@@ -127,7 +127,7 @@ impl Actor {
                     Some(Command::Resolve(wanted, done)) => self.want(wanted, done).await,
                     Some(Command::Release(done)) => {
                         // An owner that no longer waits needs no answer.
-                        let _ = done.send(self.forget_ours(&BTreeSet::new()).await);
+                        let _ = done.send(self.release().await);
                         return;
                     }
                     None => return,
@@ -293,6 +293,12 @@ impl Actor {
         if self.requests.resolve(key, Resolution::Once).await.is_ok() {
             self.resolution = Resolution::Once;
         }
+    }
+
+    /// Removes all entries of ours. They are read anew: of one that was made a moment ago there may be no news yet.
+    async fn release(&mut self) -> io::Result<()> {
+        self.tables.neighbours = self.requests.dump().await?.neighbours;
+        self.forget_ours(&BTreeSet::new()).await
     }
 
     async fn forget_ours(&mut self, but: &BTreeSet<Key>) -> io::Result<()> {
