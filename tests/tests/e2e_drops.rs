@@ -415,6 +415,29 @@ fn each_drop_of_a_packet_from_a_tunnel_has_its_counter() {
 }
 
 #[test]
+fn a_packet_that_the_device_does_not_take_is_counted() {
+    let bed = Bed::new("drops-busy");
+    // Without a carrier the device drops what it is given; the second ISP's MAC address is configured, so that no
+    // neighbour gets lost with the carrier.
+    bed.site.exchange.lan().ns().link_down("p0").unwrap();
+    bed.site
+        .wait_until(&["show", "ports"], "the port is down", |ports| {
+            let ports = ports.as_array().expect("a list");
+            ports
+                .iter()
+                .any(|port| port["name"] == "ix0" && port["up"] == false)
+        })
+        .unwrap();
+    let tunnel = Client::A.tunnel_spec(Isp::Two);
+    let inner = Gre::new(Some(2), GrePayload::Ipv4(Box::new(from_client_a())));
+    bed.from_access(
+        &on_access(Ipv4::new(tunnel.local, tunnel.remote, inner)),
+        &["cl0 redirected", "worker rx", "worker tx-busy"],
+    );
+    bed.finish();
+}
+
+#[test]
 fn a_forwarded_packet_has_its_ttl_decremented_and_right_checksums() {
     let bed = Bed::new("drops-forward");
     for ttl in [2, 64, 255] {

@@ -331,6 +331,7 @@ fn what_needs_a_restart_is_refused_by_name() {
         assert_contains(&output.stderr, &expected);
         assert_eq!(state(&site), before, "{name}");
     }
+    assert_counters_close(&site.tpd.counters_at_rest().unwrap());
     // What a stop leaves may change at any time.
     let output = site
         .tpd
@@ -413,6 +414,7 @@ fn tpctl_says_when_there_is_no_daemon_and_answers_where_packets_would_go() {
     assert_eq!(unknown.status.code(), Some(1), "{unknown:?}");
     assert_contains(&unknown.stderr, "there is no virtual FIB \"isp9\"");
 
+    assert_counters_close(&site.tpd.counters_at_rest().unwrap());
     // Nothing is forwarded any more, and tpctl says why it has no answer.
     let (lab, portal) = (&site.exchange.lab, &site.exchange.portal);
     let socket = lab.directory().join("api.sock");
