@@ -151,20 +151,25 @@ pub(super) fn vlans(rng: &mut Rng) -> Vec<Vlan> {
     }
 }
 
-/// A name of this kind that is not taken.
-fn free_name<T>(rng: &mut Rng, kind: &str, taken: &BTreeMap<Name, T>) -> Name {
-    loop {
-        let name = format!("{kind}{}", rng.u32(0..16));
-        if !taken.contains_key(&name) {
-            return name;
-        }
-    }
+/// Most upstreams, clients and tunnels, each.
+const MOST: u32 = 12;
+
+/// A name of this kind that is not taken; `None` if there are enough.
+fn free_name<T>(rng: &mut Rng, kind: &str, taken: &BTreeMap<Name, T>) -> Option<Name> {
+    let free = (0..MOST)
+        .map(|n| format!("{kind}{n}"))
+        .filter(|name| !taken.contains_key(name));
+    any(rng, free)
 }
 
 pub(super) fn add_upstream(rng: &mut Rng, config: &mut Config) {
     let Some(port) = any(rng, config.model.ports.keys().cloned()) else {
         return;
     };
+    let Some(name) = free_name(rng, "isp", &config.model.upstreams) else {
+        return;
+    };
+    let before = config.clone();
     let next_hop = if chance(rng, 60) {
         NextHop::Address(Ipv4Addr::new(198, 51, 100, rng.u8(1..20)).into())
     } else {
@@ -193,10 +198,10 @@ pub(super) fn add_upstream(rng: &mut Rng, config: &mut Config) {
         next_hop,
         source_macs: Vec::from_iter(source_macs),
     };
-    let name = free_name(rng, "isp", &config.model.upstreams);
-    config.model.upstreams.insert(name.clone(), upstream);
+    config.model.upstreams.insert(name, upstream);
+    // With its neighbour, which another upstream may have waited for.
     if !links_are_distinct(config) {
-        config.model.upstreams.remove(&name);
+        *config = before;
     }
 }
 
@@ -229,7 +234,9 @@ pub(super) fn source_macs(config: &Config, upstream: &Upstream) -> Vec<MacAddr> 
 }
 
 pub(super) fn add_client(rng: &mut Rng, config: &mut Config) {
-    let name = free_name(rng, "net", &config.model.clients);
+    let Some(name) = free_name(rng, "net", &config.model.clients) else {
+        return;
+    };
     let client = Client {
         asn: Some(64512),
         prefixes: Vec::new(),
@@ -293,6 +300,9 @@ pub(super) fn remote(rng: &mut Rng) -> Ipv4Addr {
 }
 
 pub(super) fn add_tunnel(rng: &mut Rng, config: &mut Config) {
+    let Some(name) = free_name(rng, "t", &config.model.tunnels) else {
+        return;
+    };
     let Some(client) = any(rng, config.model.clients.keys().cloned()) else {
         return;
     };
@@ -319,7 +329,6 @@ pub(super) fn add_tunnel(rng: &mut Rng, config: &mut Config) {
     }
     add_routes(rng, config, &mut tunnel);
     reach(rng, config, tunnel.remote);
-    let name = free_name(rng, "t", &config.model.tunnels);
     config.model.tunnels.insert(name, tunnel);
 }
 
