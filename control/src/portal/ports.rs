@@ -196,7 +196,7 @@ impl Portal {
         for queue in 0..link.rx_queues {
             if let Err(error) = self.open_queue(name, id, &link, queue, settings) {
                 // What was opened so far is closed again: nothing half done stays.
-                let _ = self.fleet.detach(id);
+                let _ = self.fleet.detach(id, &mut self.magazine);
                 return Err(error);
             }
         }
@@ -205,7 +205,7 @@ impl Portal {
             XdpMode::Generic => Mode::Generic,
         };
         if let Err(source) = self.steering.put_on(&self.pins, &device, mode) {
-            let _ = self.fleet.detach(id);
+            let _ = self.fleet.detach(id, &mut self.magazine);
             return Err(BindError::Attach {
                 port: port(),
                 source,
@@ -317,7 +317,7 @@ impl Portal {
             return;
         };
         // Closed sockets leave the socket map by themselves.
-        if let Err(error) = self.fleet.detach(bound.id) {
+        if let Err(error) = self.fleet.detach(bound.id, &mut self.magazine) {
             tracing::error!(
                 port = name,
                 error = chain(&error),
@@ -345,7 +345,7 @@ impl Portal {
     pub fn stop(mut self) {
         let release = self.model.portal.on_stop == model::OnStop::Release;
         for (name, bound) in std::mem::take(&mut self.bound) {
-            if let Err(error) = self.fleet.detach(bound.id) {
+            if let Err(error) = self.fleet.detach(bound.id, &mut self.magazine) {
                 tracing::error!(port = %name, error = chain(&error), "a worker did not close its sockets");
             }
             if release {

@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use rustix::io::Errno;
 use tp_pipeline::{Meters, PortId, Snapshot, WorkerCounters};
-use tp_xsk::{Region, Socket};
+use tp_xsk::{Magazine, Region, Socket};
 
+use crate::link::Detached;
 use crate::mailbox::{Epoch, Mailbox};
 use crate::report::{SocketReport, WorkerReport};
 use crate::worker::{Clock, Command, Punts, Shared, Submissions, Worker, WorkerConfig};
@@ -185,16 +186,22 @@ impl Fleet {
         self.wait_seen(self.raise(), ANSWER)
     }
 
-    /// Makes every worker close its sockets of a port; answers how they stood.
+    /// Takes a port's sockets from every worker and closes them, on the calling thread: a driver may take its time
+    /// to let go of a queue, and workers do not wait for it. Answers how they stood.
     ///
     /// # Errors
     /// [`FleetError::Silent`].
-    pub fn detach(&self, port: PortId) -> Result<Vec<SocketReport>, FleetError> {
-        Ok(self
-            .ask(|answer| Command::Detach(port, answer))?
-            .into_iter()
-            .flatten()
-            .collect())
+    pub fn detach(
+        &self,
+        port: PortId,
+        magazine: &mut Magazine,
+    ) -> Result<Vec<SocketReport>, FleetError> {
+        let detached = self.ask(|answer| Command::Detach(port, answer))?;
+        let close = |Detached { report, socket }| {
+            socket.close(magazine);
+            report
+        };
+        Ok(detached.into_iter().flatten().map(close).collect())
     }
 
     /// How every worker stands.

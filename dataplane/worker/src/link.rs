@@ -108,19 +108,30 @@ impl Link {
         }
     }
 
-    /// Closes the socket; what had not left is dropped.
-    pub(crate) fn close(
-        mut self,
-        magazine: &mut Magazine,
-        counters: &WorkerCounters,
-    ) -> SocketReport {
+    /// Takes the socket out of service: sends what gathered, and drops what came in last or did not leave.
+    pub(crate) fn detach(mut self, magazine: &mut Magazine, counters: &WorkerCounters) -> Detached {
+        let mut rest = Burst::new();
+        while self.socket.receive(&mut rest) > 0 {
+            counters.add_rx(rest.len() as u64);
+            counters.add_dropped(DropReason::NoPort, rest.len() as u64);
+            rest.clear_into(magazine);
+        }
         self.flush(magazine, counters);
-        let report = self.report();
         counters.add_dropped(DropReason::NoPort, self.held());
-        self.socket.close(magazine);
-        SocketReport {
+        let report = SocketReport {
             pending: 0,
-            ..report
+            ..self.report()
+        };
+        Detached {
+            report,
+            socket: self.socket,
         }
     }
+}
+
+/// A socket that no worker serves any more. Closing it may wait for the driver, so its worker does not.
+#[derive(Debug)]
+pub(crate) struct Detached {
+    pub(crate) report: SocketReport,
+    pub(crate) socket: Socket,
 }

@@ -7,8 +7,7 @@ use tp_pipeline::abi::MAX_PORTS;
 use tp_pipeline::{DropReason, PortId, Verdict, WorkerCounters};
 use tp_xsk::{Frame, Magazine, Socket};
 
-use crate::link::Link;
-use crate::report::SocketReport;
+use crate::link::{Detached, Link};
 use crate::worker::Punts;
 
 /// A worker's sockets and the other ways out.
@@ -16,7 +15,7 @@ use crate::worker::Punts;
 pub(crate) struct Outlets {
     pub(crate) links: Vec<Link>,
     /// By port: which link sends its packets.
-    egress: [Option<u8>; MAX_PORTS],
+    egress: [Option<u16>; MAX_PORTS],
     pub(crate) magazine: Magazine,
     pub(crate) counters: Arc<WorkerCounters>,
     punts: Arc<Punts>,
@@ -69,6 +68,9 @@ impl Outlets {
     }
 
     /// Sends what gathered, takes sent frames back and lends free ones for receiving; returns how many came back.
+    ///
+    /// A driver that found its fill ring empty sleeps until it is woken (`XDP_USE_NEED_WAKEUP`), however busy the
+    /// worker is with other ports.
     #[inline]
     pub(crate) fn flush(&mut self) -> usize {
         let mut back = 0;
@@ -76,6 +78,9 @@ impl Outlets {
             link.flush(&mut self.magazine, &self.counters);
             back += link.socket.reclaim(&mut self.magazine);
             link.socket.refill(&mut self.magazine);
+            if link.socket.needs_rx_wakeup() {
+                link.socket.wake_rx();
+            }
         }
         back
     }
@@ -86,14 +91,15 @@ impl Outlets {
         self.links.last().and_then(|link| link.socket.as_fd())
     }
 
-    pub(crate) fn detach(&mut self, port: PortId) -> Vec<SocketReport> {
+    /// Takes a port's sockets out. What they still hold is sent, or dropped and counted.
+    pub(crate) fn detach(&mut self, port: PortId) -> Vec<Detached> {
         let (gone, kept): (Vec<Link>, Vec<Link>) = std::mem::take(&mut self.links)
             .into_iter()
             .partition(|link| link.port == port);
         self.links = kept;
         self.map_egress();
         gone.into_iter()
-            .map(|link| link.close(&mut self.magazine, &self.counters))
+            .map(|link| link.detach(&mut self.magazine, &self.counters))
             .collect()
     }
 
@@ -102,7 +108,7 @@ impl Outlets {
         self.egress = [None; MAX_PORTS];
         for (index, link) in self.links.iter().enumerate() {
             if let Some(entry) = self.egress.get_mut(link.port.index()) {
-                *entry = entry.or(u8::try_from(index).ok());
+                *entry = entry.or(u16::try_from(index).ok());
             }
         }
     }

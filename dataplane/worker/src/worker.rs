@@ -1,6 +1,5 @@
 //! The loop's body: what one worker does in one turn.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
 use std::time::{Duration, Instant};
@@ -15,7 +14,7 @@ use tp_pipeline::{
 };
 use tp_xsk::{Burst, Frame, Region, Socket};
 
-use crate::link::Link;
+use crate::link::{Detached, Link};
 use crate::mailbox::{Epoch, Mailbox};
 use crate::outlets::Outlets;
 use crate::report::{SocketReport, WorkerReport};
@@ -82,7 +81,7 @@ pub struct WorkerConfig {
 #[derive(Debug)]
 pub(crate) enum Command {
     Attach(PortId, Box<Socket>),
-    Detach(PortId, Sender<Vec<SocketReport>>),
+    Detach(PortId, Sender<Vec<Detached>>),
     Report(Sender<WorkerReport>),
     Stop,
 }
@@ -117,7 +116,7 @@ pub struct Worker {
     busy_poll: bool,
     bed: Bed,
     commands: Receiver<Command>,
-    closed: VecDeque<SocketReport>,
+    closed: Vec<SocketReport>,
 }
 
 impl Worker {
@@ -143,7 +142,7 @@ impl Worker {
             idle_turns: 0,
             busy_poll: config.busy_poll,
             commands,
-            closed: VecDeque::new(),
+            closed: Vec::new(),
         })
     }
 
@@ -298,16 +297,22 @@ impl Worker {
         }
     }
 
-    fn detach(&mut self, port: PortId) -> Vec<SocketReport> {
-        let reports = self.outlets.detach(port);
-        self.closed.extend(&reports);
-        reports
+    fn detach(&mut self, port: PortId) -> Vec<Detached> {
+        let detached = self.outlets.detach(port);
+        for Detached { report, .. } in &detached {
+            let same = |r: &&mut SocketReport| (r.port, r.queue) == (report.port, report.queue);
+            match self.closed.iter_mut().find(same) {
+                Some(sum) => sum.absorb(report),
+                None => self.closed.push(*report),
+            }
+        }
+        detached
     }
 
     fn report(&mut self) -> WorkerReport {
         WorkerReport {
             open: self.outlets.links.iter_mut().map(Link::report).collect(),
-            closed: self.closed.iter().copied().collect(),
+            closed: self.closed.clone(),
             held: self.outlets.links.iter().map(Link::held).sum(),
         }
     }
@@ -317,11 +322,6 @@ impl Worker {
         self.idle_turns += 1;
         if self.idle_turns < IDLE_TURNS {
             return;
-        }
-        for link in &mut self.outlets.links {
-            if link.socket.needs_rx_wakeup() {
-                link.socket.wake_rx();
-            }
         }
         let waiting = self
             .outlets

@@ -164,6 +164,7 @@ fn a_fleet_publishes_waits_and_frees_on_the_publishers_side() {
 fn a_fleet_hands_sockets_over_and_takes_them_back() {
     let mut world = World::new();
     let (socket, mut kernel) = world.socket();
+    let mut magazine = world.region.depot().magazine();
     let fleet = Fleet::start(FleetConfig {
         cpus: vec![0],
         busy_poll: true,
@@ -182,7 +183,13 @@ fn a_fleet_hands_sockets_over_and_takes_them_back() {
     fleet.wait_drained(fleet.mark(), SECOND).unwrap();
     // It has no socket on the client's port: the packet has nowhere to go.
     assert_eq!(world.counters.dropped(DropReason::NoPort), 1);
-    assert_eq!(fleet.detach(world::UPSTREAM_PORT).unwrap().len(), 1);
+    assert_eq!(
+        fleet
+            .detach(world::UPSTREAM_PORT, &mut magazine)
+            .unwrap()
+            .len(),
+        1
+    );
     let report = fleet.report().unwrap().remove(0);
     assert_eq!(
         (report.open.len(), report.closed.len(), report.held),
