@@ -128,7 +128,7 @@ impl Scenario {
     }
 
     fn ping(&self, client: Client, isp: Isp) -> Result<Row, StepError> {
-        let before = self.by_isp()?;
+        let before = self.by_isp_at_rest()?;
         let ping = Ping::new(SERVER)
             .source(client.address())
             .count(10)
@@ -154,7 +154,7 @@ impl Scenario {
     }
 
     fn transfer(&self, client: Client, isp: Isp) -> Result<Row, StepError> {
-        let before = self.by_isp()?;
+        let before = self.by_isp_at_rest()?;
         let ns = self.exchange.client(client);
         let transfer = TcpTransfer::new(ns, &self.exchange.server, SERVER, TRANSFER)
             .source(client.address())
@@ -185,10 +185,10 @@ impl Scenario {
     fn change_of_isp(&self) -> Result<Row, StepError> {
         let (client, from, to) = (Client::A, Isp::One, Isp::Two);
         let ns = self.exchange.client(client);
+        let before = self.by_isp_at_rest()?;
         let running = TcpTransfer::new(ns, &self.exchange.server, SERVER, TRANSFER)
             .source(client.address())
             .start()?;
-        let before = self.by_isp()?;
         running.wait_for(MIDDLE);
         let middle = self.by_isp()?;
         self.exchange.send_through(client, to)?;
@@ -348,6 +348,21 @@ impl Scenario {
     fn by_isp(&self) -> Result<[u64; 2], LabError> {
         let packets = |isp| self.exchange.server_packets(isp).map(|(rx, tx)| rx + tx);
         Ok([packets(Isp::One)?, packets(Isp::Two)?])
+    }
+
+    /// As [`Self::by_isp`], once the packets of the step before have arrived: the last acknowledgement of a
+    /// transfer may be on its way when both ends have all bytes.
+    fn by_isp_at_rest(&self) -> Result<[u64; 2], LabError> {
+        let mut last = self.by_isp()?;
+        for _ in 0..50 {
+            thread::sleep(Duration::from_millis(60));
+            let now = self.by_isp()?;
+            if now == last {
+                break;
+            }
+            last = now;
+        }
+        Ok(last)
     }
 
     fn dropped(&self, reason: &str) -> Result<u64, LabError> {
