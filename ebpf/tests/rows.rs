@@ -7,6 +7,7 @@
 mod common;
 
 mod rows {
+    pub(crate) mod group;
     pub(crate) mod icmp;
     pub(crate) mod link;
     pub(crate) mod network;
@@ -123,6 +124,11 @@ fn network_rows() {
 }
 
 #[test]
+fn group_rows() {
+    check_all(rows::group::rows());
+}
+
+#[test]
 fn tunnel_rows() {
     check_all(rows::tunnel::rows());
 }
@@ -195,6 +201,7 @@ fn every_counter_has_a_row() {
     let all = [
         rows::link::rows(),
         rows::network::rows(),
+        rows::group::rows(),
         rows::tunnel::rows(),
         rows::icmp::rows(),
     ];

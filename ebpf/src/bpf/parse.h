@@ -181,13 +181,16 @@ static __always_inline enum tp_counter read_ipv4(struct frame *f)
 	f->later_fragment = fragment & IPV4_OFFSET_MASK;
 	map_ipv4(f->tunnel.remote, ip->saddr);
 	map_ipv4(f->tunnel.local, ip->daddr);
-	return f->protocol == IPPROTO_IGMP ? TP_PASSED : GO_ON;
+	return GO_ON;
 }
 
-static __always_inline bool is_extension(__u8 protocol)
+/* Behind the fragment header of a later fragment stand the packet's middle bytes. */
+static __always_inline bool at_extension(const struct frame *f)
 {
-	return protocol == IPPROTO_HOPOPTS || protocol == IPPROTO_ROUTING ||
-	       protocol == IPPROTO_FRAGMENT || protocol == IPPROTO_DSTOPTS;
+	if (f->later_fragment)
+		return false;
+	return f->protocol == IPPROTO_HOPOPTS || f->protocol == IPPROTO_ROUTING ||
+	       f->protocol == IPPROTO_FRAGMENT || f->protocol == IPPROTO_DSTOPTS;
 }
 
 static __always_inline enum tp_counter read_extensions(struct frame *f)
@@ -195,41 +198,25 @@ static __always_inline enum tp_counter read_extensions(struct frame *f)
 	struct extension_header *ext;
 	__u16 fragment;
 
-	for (int i = 0; i < MAX_EXTENSIONS && is_extension(f->protocol); i++) {
+	for (int i = 0; i < MAX_EXTENSIONS && at_extension(f); i++) {
 		ext = take(f, sizeof(*ext));
 		if (!ext)
 			return TP_DROP_TRUNCATED;
 		if (f->protocol == IPPROTO_FRAGMENT) {
 			fragment = bpf_ntohs(ext->fragment);
 			f->fragment |= !!(fragment & (IPV6_MORE_FRAGMENTS | IPV6_OFFSET_MASK));
-			f->later_fragment |= !!(fragment & IPV6_OFFSET_MASK);
+			f->later_fragment = fragment & IPV6_OFFSET_MASK;
 		} else {
 			f->pos += ext->length * 8;
 		}
 		f->protocol = ext->next;
 	}
-	return is_extension(f->protocol) ? TP_DROP_MALFORMED : GO_ON;
-}
-
-/* Whether the kernel, not we, speaks this: neighbour discovery and multicast listeners. */
-static __always_inline enum tp_counter read_icmpv6(struct frame *f)
-{
-	__u8 *type;
-
-	if (f->protocol != IPPROTO_ICMPV6 || f->later_fragment)
-		return GO_ON;
-	type = f->pos;
-	if ((void *)(type + 1) > f->end)
-		return TP_DROP_TRUNCATED;
-	if ((*type >= ICMPV6_MLD_FIRST && *type <= ICMPV6_ND_LAST) || *type == ICMPV6_MLDV2_REPORT)
-		return TP_PASSED;
-	return GO_ON;
+	return at_extension(f) ? TP_DROP_MALFORMED : GO_ON;
 }
 
 static __always_inline enum tp_counter read_ipv6(struct frame *f)
 {
 	struct ipv6hdr *ip = take(f, sizeof(*ip));
-	enum tp_counter end;
 
 	if (!ip)
 		return TP_DROP_TRUNCATED;
@@ -238,10 +225,34 @@ static __always_inline enum tp_counter read_ipv6(struct frame *f)
 	f->protocol = ip->nexthdr;
 	__builtin_memcpy(f->tunnel.remote, &ip->saddr, sizeof(f->tunnel.remote));
 	__builtin_memcpy(f->tunnel.local, &ip->daddr, sizeof(f->tunnel.local));
-	end = read_extensions(f);
-	if (end != GO_ON)
-		return end;
-	return read_icmpv6(f);
+	return read_extensions(f);
+}
+
+static __always_inline bool is_multicast(const struct frame *f)
+{
+	const __u8 *addr = f->tunnel.local;
+
+	return f->ipv4 ? (addr[12] & 0xf0) == 0xe0 : addr[0] == 0xff;
+}
+
+/* IP to a group MAC: listener reports and neighbour discovery are the kernel's, nothing else
+ * is anybody's. A unicast IP destination never gets there: the kernel could forward it.
+ */
+static __always_inline enum tp_counter read_group(struct frame *f)
+{
+	__u8 *type = f->pos;
+
+	if (!is_multicast(f))
+		return TP_DROP_GROUP;
+	if (f->ipv4)
+		return f->protocol == IPPROTO_IGMP ? TP_PASSED : TP_DROP_GROUP;
+	if (f->protocol != IPPROTO_ICMPV6 || f->later_fragment)
+		return TP_DROP_GROUP;
+	if ((void *)(type + 1) > f->end)
+		return TP_DROP_TRUNCATED;
+	if ((*type >= ICMPV6_MLD_FIRST && *type <= ICMPV6_ND_LAST) || *type == ICMPV6_MLDV2_REPORT)
+		return TP_PASSED;
+	return TP_DROP_GROUP;
 }
 
 /* Link protocols pass; of the rest only IP goes on, and only to one receiver. */
@@ -267,7 +278,7 @@ static __always_inline enum tp_counter read_network(struct frame *f)
 	if (end != GO_ON)
 		return end;
 	f->meta.l4_off = offset(f);
-	return f->group ? TP_DROP_GROUP : GO_ON;
+	return f->group ? read_group(f) : GO_ON;
 }
 
 /* The kind of tunnel whose GRE header names this type of payload; 0 for none of ours. */

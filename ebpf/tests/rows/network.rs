@@ -1,4 +1,4 @@
-//! Step 4: link protocols, IPv4 and IPv6 headers.
+//! Step 4: link protocols of their own types, IPv4 and IPv6 headers.
 
 use tp_pipeline::abi::{Counter, IngressKind};
 
@@ -11,7 +11,6 @@ pub(crate) fn rows() -> Vec<Row> {
     rows.extend(ipv4_rows());
     rows.extend(ipv6_rows());
     rows.extend(extension_rows());
-    rows.extend(icmpv6_rows());
     rows
 }
 
@@ -77,23 +76,6 @@ fn ipv4_rows() -> Vec<Row> {
             Drop(Counter::Truncated),
         ),
         Row::new(
-            "IGMP to the portal",
-            packet(ipv4(HOST, PORTAL, IGMP)),
-            34,
-            Pass,
-        ),
-        Row::new("IGMP in transit", packet(ipv4(HOST, HOST, IGMP)), 34, Pass),
-        Row::new(
-            "IGMP to a group, with the router alert option",
-            stack([
-                &eth(MULTICAST, ISP_MAC, IPV4),
-                &ipv4_options(ipv4(HOST, HOST, IGMP), 1),
-                &[0; 8],
-            ]),
-            38,
-            Pass,
-        ),
-        Row::new(
             "a tunnel protocol in transit",
             packet(ipv4(CLIENT, HOST, GRE)),
             34,
@@ -119,16 +101,6 @@ fn ipv6_rows() -> Vec<Row> {
             packet(version),
             54,
             Drop(Counter::Malformed),
-        ),
-        Row::new(
-            "IPv6 to a group",
-            stack([
-                &eth(MULTICAST, ISP_MAC, IPV6),
-                &ipv6(HOST6, HOST6, UDP),
-                &[0; 8],
-            ]),
-            54,
-            Drop(Counter::Group),
         ),
         Row::new(
             "IPv6 to the portal's IPv4 address",
@@ -201,68 +173,44 @@ fn extension_rows() -> Vec<Row> {
             Drop(Counter::Truncated),
         ),
         Row::new(
+            "a later fragment, and what looks like a truncated extension header",
+            packet(FRAGMENT, &[&ipv6_fragment(DSTOPTS, 8)])[..66].to_vec(),
+            62,
+            upstream(62),
+        ),
+        Row::new(
+            "a later fragment behind four extension headers",
+            packet(
+                HOPOPTS,
+                &[
+                    &extension(ROUTING, 0),
+                    &extension(DSTOPTS, 0),
+                    &extension(FRAGMENT, 0),
+                    &ipv6_fragment(DSTOPTS, 8),
+                ],
+            ),
+            86,
+            upstream(86),
+        ),
+        Row::new(
+            "a first fragment behind as many",
+            packet(
+                HOPOPTS,
+                &[
+                    &extension(ROUTING, 0),
+                    &extension(DSTOPTS, 0),
+                    &extension(FRAGMENT, 0),
+                    &ipv6_fragment(DSTOPTS, 1),
+                ],
+            ),
+            86,
+            Drop(Counter::Malformed),
+        ),
+        Row::new(
             "authentication header is none",
             packet(51, &[&extension(UDP, 0)]),
             54,
             upstream(54),
-        ),
-    ]
-}
-
-fn icmpv6_rows() -> Vec<Row> {
-    let message = |kind: u8| {
-        stack([
-            &from_isp(IPV6),
-            &ipv6(HOST6, HOST6, ICMP6),
-            &[kind, 0, 0, 0],
-        ])
-    };
-    let fragment = |offset| {
-        let header = ipv6_fragment(ICMP6, offset);
-        stack([
-            &from_isp(IPV6),
-            &ipv6(HOST6, HOST6, FRAGMENT),
-            &header,
-            &[135, 0, 0, 0],
-        ])
-    };
-    let report = stack([
-        &eth([0x33, 0x33, 0, 0, 0, 0x16], STRANGER_MAC, IPV6),
-        &ipv6(HOST6, HOST6, HOPOPTS),
-        &extension(ICMP6, 0),
-        &[143, 0, 0, 0],
-    ]);
-    vec![
-        Row::new("ICMPv6 129, echo reply", message(129), 55, upstream(54)),
-        Row::new("ICMPv6 130, the first of MLD", message(130), 55, Pass),
-        Row::new("ICMPv6 135, neighbour solicitation", message(135), 55, Pass),
-        Row::new("ICMPv6 137, the last of ND", message(137), 55, Pass),
-        Row::new("ICMPv6 138", message(138), 55, upstream(54)),
-        Row::new("ICMPv6 142", message(142), 55, upstream(54)),
-        Row::new(
-            "ICMPv6 143 to its group, behind hop-by-hop options",
-            report,
-            63,
-            Pass,
-        ),
-        Row::new("ICMPv6 144", message(144), 55, upstream(54)),
-        Row::new(
-            "neighbour solicitation in a whole packet's fragment header",
-            fragment(0),
-            63,
-            Pass,
-        ),
-        Row::new(
-            "neighbour solicitation in a first fragment",
-            fragment(1),
-            63,
-            Pass,
-        ),
-        Row::new(
-            "what looks like one in a later fragment",
-            fragment(8),
-            62,
-            upstream(62),
         ),
     ]
 }

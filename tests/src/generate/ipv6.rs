@@ -17,7 +17,7 @@ pub(super) fn packet(rng: &mut Rng, config: &Config) -> Draft {
         0..5 => PORTAL,
         // IPv4-mapped: equal to an IPv4 address in a steering key, but not on the wire.
         5 => std::net::Ipv4Addr::new(192, 0, 2, rng.u8(1..6)).to_ipv6_mapped(),
-        6 => Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1),
+        6 | 7 => Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1),
         _ => Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 0, rng.u16(..)),
     };
     let source = match rng.u32(0..3) {
@@ -39,7 +39,13 @@ pub(super) fn packet(rng: &mut Rng, config: &Config) -> Draft {
     } else {
         *one_of(rng, &router)
     };
-    let destination = if chance(rng, 15) {
+    // On an honest link a group's MAC and a group's address go together.
+    let to_group = if packet.destination.is_multicast() {
+        70
+    } else {
+        15
+    };
+    let destination = if chance(rng, to_group) {
         group(rng)
     } else {
         link.mac

@@ -8,7 +8,7 @@ use super::Rng;
 use super::config::{Config, mac};
 use super::frame::Draft;
 use super::pick::{any, bytes, chance, one_of};
-use super::traffic::{anywhere, encapsulate, inner};
+use super::traffic::{anywhere, encapsulate, from_upstream, inner};
 use crate::packet::{Frame, Icmp, Ipv4, Network, Tcp, Transport};
 
 fn draft(rng: &mut Rng, config: &Config, payload: impl Into<Network>) -> Draft {
@@ -37,20 +37,39 @@ fn portal_address(rng: &mut Rng, config: &Config) -> Ipv4Addr {
 pub(super) fn protocol(rng: &mut Rng, config: &Config) -> Draft {
     let ethertype = *one_of(
         rng,
-        &[0x0806, 0x88cc, 0x8809, 0x0800, 0x8847, 0x9100, 0x0805],
+        &[
+            0x0806, 0x88cc, 0x8809, 0x0800, 0x0800, 0x8847, 0x9100, 0x0805,
+        ],
     );
-    let payload: Network = if ethertype == 0x0800 {
-        let igmp = Transport::Raw(2, vec![0; rng.usize(0..9)]);
-        Ipv4::new(anywhere(rng), Ipv4Addr::new(224, 0, 0, 22), igmp).into()
+    let mut draft = if ethertype == 0x0800 {
+        igmp(rng, config)
     } else {
         let length = rng.usize(0..60);
-        Network::Raw(ethertype, bytes(rng, length))
+        let payload = Network::Raw(ethertype, bytes(rng, length));
+        draft(rng, config, payload)
     };
-    let mut draft = draft(rng, config, payload);
     if chance(rng, 60) {
         draft.frame.destination = group(rng);
     }
     draft
+}
+
+/// IGMP to a group, to the portal, and to others, to which a kernel would forward it; often from an upstream's router.
+fn igmp(rng: &mut Rng, config: &Config) -> Draft {
+    let to = match rng.u32(0..3) {
+        0 => Ipv4Addr::new(224, 0, 0, 22),
+        1 => portal_address(rng, config),
+        _ => anywhere(rng),
+    };
+    let report = Transport::Raw(2, vec![0; rng.usize(0..9)]);
+    let packet = Ipv4::new(anywhere(rng), to, report);
+    match from_upstream(rng, config) {
+        Some(mut draft) if chance(rng, 60) => {
+            draft.frame.payload = packet.into();
+            draft
+        }
+        _ => draft(rng, config, packet),
+    }
 }
 
 /// A group address.

@@ -98,7 +98,7 @@ fn decide(portal: &Portal<'_>, ingress: &Ingress, frame: Bytes<'_>) -> Result<St
         _ => return Err(Decided::Drop(Counter::Ethertype)),
     };
     if group {
-        return Err(Decided::Drop(Counter::Group));
+        return Err(to_a_group(frame, &network)?);
     }
 
     // 5. To an address of the portal, or 6. from a link.
@@ -182,9 +182,6 @@ fn read_ipv4(frame: Bytes<'_>, start: usize) -> Result<Network, Decided> {
         return Err(Decided::Drop(Counter::Malformed));
     }
     frame.range(start, ihl * 4)?;
-    if fixed[9] == 2 {
-        return Err(Decided::Pass);
-    }
     let fragmentation = u16::from_be_bytes([fixed[6], fixed[7]]);
     Ok(Network {
         source: frame.ipv4(start + 12)?.into(),
@@ -220,21 +217,36 @@ fn read_ipv6(frame: Bytes<'_>, start: usize) -> Result<Network, Decided> {
         if network.protocol == 44 {
             let word = u16::from_be_bytes([header[2], header[3]]);
             network.fragment |= word & 0xfff9 != 0;
-            network.later_fragment |= word & 0xfff8 != 0;
             network.payload += 8;
+            if word & 0xfff8 != 0 {
+                network.later_fragment = true;
+                network.protocol = header[0];
+                break;
+            }
         } else {
             network.payload += (usize::from(header[1]) + 1) * 8;
         }
         network.protocol = header[0];
         extensions += 1;
     }
-    if network.protocol == 58 && !network.later_fragment {
-        let kind = frame.u8(network.payload)?;
-        if matches!(kind, 130..=137 | 143) {
-            return Err(Decided::Pass);
-        }
-    }
     Ok(network)
+}
+
+/// Of IP to a group's MAC.
+fn to_a_group(frame: Bytes<'_>, network: &Network) -> Result<Decided, Truncated> {
+    let link_protocol = network.destination.is_multicast()
+        && match (network.destination, network.protocol) {
+            (IpAddr::V4(_), 2) => true,
+            (IpAddr::V6(_), 58) if !network.later_fragment => {
+                matches!(frame.u8(network.payload)?, 130..=137 | 143)
+            }
+            _ => false,
+        };
+    Ok(if link_protocol {
+        Decided::Pass
+    } else {
+        Decided::Drop(Counter::Group)
+    })
 }
 
 fn to_the_portal(
