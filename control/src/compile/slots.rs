@@ -56,7 +56,7 @@ impl<S: Slot, I: PartialEq> Slots<S, I> {
     /// Slots for `wanted`: a name whose identity is the same keeps slot and tag; every other gets
     /// the lowest slot that neither the predecessor nor this generation uses, since workers
     /// hold both while a change is under way.
-    pub(super) fn advance(
+    pub(crate) fn advance(
         previous: Option<&Self>,
         wanted: impl Iterator<Item = (Name, I)>,
         tags: &mut TagSource,

@@ -74,6 +74,13 @@ impl Portal {
     fn free_what_retired(&mut self, next: &Compiled) {
         let (before, after) = (&self.compiled.names, &next.names);
         self.totals.advance(&self.counters, Some(before), after);
+        let mut port_totals = std::mem::take(&mut self.port_totals);
+        // Counts that cannot be read now are not taken off later: the sums still close.
+        port_totals.advance(&before.ports, &after.ports, || {
+            let rows = self.fleet.report().ok().map(|r| self.rows(&r));
+            rows.and_then(Result::ok).unwrap_or_default()
+        });
+        self.port_totals = port_totals;
         for (_, slot) in before.tunnels.retired_by(&after.tunnels) {
             self.meters.reset_tunnel(slot);
         }

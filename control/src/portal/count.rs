@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use tp_api::{Counters, Drop, DropStage, Drops, FrameLedger, LinkCounters, Named, RingLosses};
+use tp_api::{Counters, Drop, DropStage, Drops, FrameLedger, LinkCounters, RingLosses};
 use tp_ebpf::PortCounters;
 use tp_pipeline::abi::Counter;
 use tp_pipeline::{DropReason, LinkCounts, PortId};
 use tp_worker::{SocketReport, WorkerReport};
 
+use super::port_totals::{Row, named};
 use super::{Portal, PortalError};
 use crate::model::Name;
 
@@ -18,27 +19,27 @@ impl Portal {
     /// The kernel does not give the steering counters, or a worker does not answer.
     pub fn counters(&self) -> Result<Counters, PortalError> {
         let reports = self.fleet.report()?;
-        let rows = self.steering.counters().map_err(PortalError::Counters)?;
-        let ports = self.compiled.names.ports.iter().map(|(name, allocated)| {
-            let id = allocated.id.slot;
-            tp_api::PortCounters {
-                port: name.clone(),
-                steering: rows.get(id.index()).map(steering).unwrap_or_default(),
-                rings: rings(&reports, id),
-            }
-        });
-        let no_port = rows
-            .get(tp_ebpf::NO_PORT_ROW)
-            .map(steering)
-            .unwrap_or_default();
+        let mut rows = self.rows(&reports)?;
+        let no_port = rows.split_off(tp_ebpf::NO_PORT_ROW.min(rows.len()));
+        let no_port = no_port.first().map(|row| named(&row.steering));
         Ok(Counters {
-            ports: ports.collect(),
-            no_port,
+            ports: self.port_totals.by_name(&self.compiled.names.ports, &rows),
+            no_port: no_port.unwrap_or_default(),
             workers: self.workers(&reports),
             frames: self.frames(),
             upstreams: self.upstream_counters(),
             tunnels: self.tunnel_counters(),
         })
+    }
+
+    /// What was counted for each port's slot; the last row is of devices that are no port.
+    pub(super) fn rows(&self, reports: &[WorkerReport]) -> Result<Vec<Row>, PortalError> {
+        let steering = self.steering.counters().map_err(PortalError::Counters)?;
+        let row = |(slot, counters): (u32, &PortCounters)| Row {
+            steering: *counters.as_array(),
+            rings: rings(reports, PortId(slot)),
+        };
+        Ok((0..).zip(&steering).map(row).collect())
     }
 
     fn workers(&self, reports: &[WorkerReport]) -> Vec<tp_api::WorkerCounters> {
@@ -158,13 +159,6 @@ impl Portal {
     }
 }
 
-fn steering(row: &PortCounters) -> Named {
-    Counter::ALL
-        .into_iter()
-        .map(|c| (c.name().to_owned(), row[c]))
-        .collect()
-}
-
 fn link(name: &Name, counts: LinkCounts) -> LinkCounters {
     LinkCounters {
         name: name.clone(),
@@ -177,7 +171,7 @@ fn link(name: &Name, counts: LinkCounts) -> LinkCounters {
 }
 
 /// Losses by queue, of the sockets that are open and of those that were closed.
-fn rings(reports: &[WorkerReport], port: PortId) -> Vec<RingLosses> {
+fn rings(reports: &[WorkerReport], port: PortId) -> BTreeMap<u32, RingLosses> {
     let mut by_queue: BTreeMap<u32, RingLosses> = BTreeMap::new();
     let sockets = reports.iter().flat_map(|r| r.open.iter().chain(&r.closed));
     for SocketReport {
@@ -197,5 +191,5 @@ fn rings(reports: &[WorkerReport], port: PortId) -> Vec<RingLosses> {
         sum.tx_ring_empty_descs += s.tx_ring_empty_descs;
         sum.suspects += suspects.received + suspects.fragments + suspects.completions;
     }
-    by_queue.into_values().collect()
+    by_queue
 }

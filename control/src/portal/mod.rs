@@ -4,6 +4,7 @@
 
 mod change;
 mod count;
+mod port_totals;
 mod ports;
 mod show;
 mod totals;
@@ -20,6 +21,7 @@ use tp_xsk::{ChunkSize, Magazine, Pages, Region, RegionConfig, RegionError};
 use crate::compile::{self, CompileError, Compiled, compile};
 use crate::model::{HugePages, KernelView, Model, Name};
 pub use ports::BindError;
+use port_totals::PortTotals;
 use ports::Bound;
 use totals::Totals;
 
@@ -79,6 +81,7 @@ pub struct Portal {
     /// Ports that are not in service, with the reason.
     faults: BTreeMap<Name, BindError>,
     totals: Totals,
+    port_totals: PortTotals,
     started: Instant,
 }
 
@@ -138,6 +141,7 @@ impl Portal {
             meters,
             counters,
             totals,
+            port_totals: PortTotals::default(),
         };
         let held: Vec<_> = portal
             .pins
