@@ -131,6 +131,29 @@ fn the_clients_port_vanishes_and_returns() {
     finish(site);
 }
 
+#[test]
+fn a_port_that_returns_with_an_mtu_beyond_the_chunk_waits_for_a_smaller_one() {
+    let site = site("ports-big");
+    let portal = site.exchange.portal.clone();
+    portal.link_delete("ix0").unwrap();
+    wait_for_port(&site, "ix0", "its loss is told", |port| {
+        port["fault"].is_string()
+    });
+    let end = End::new(&portal, "ix0").mac([2, 0, 0, 0, 0, 1]).mtu(1900);
+    site.exchange.lan().plug(end).unwrap();
+    portal.address("ix0", "192.0.2.10/24").unwrap();
+    wait_for_port(&site, "ix0", "its MTU is the fault", |port| {
+        let fault = port["fault"].as_str().unwrap_or_default();
+        fault.contains("an MTU of 1900 does not fit a chunk; the largest that does is 1770")
+    });
+    assert!(ping_among_clients(&site), "the other port goes on");
+    portal.link_mtu("ix0", 1500).unwrap();
+    wait_for_port(&site, "ix0", "it is back in service", is_in_service);
+    site.wait_for_neighbours().unwrap();
+    site.wait_until_it_forwards().unwrap();
+    finish(site);
+}
+
 fn configure_cl0(portal: &Ns) {
     portal.address("cl0", "10.0.0.1/24").unwrap();
     portal.address("cl0", "10.0.0.2/24").unwrap();
@@ -164,6 +187,62 @@ fn ports_go_down_and_up() {
         site.wait_until_it_forwards().unwrap();
     }
     finish(site);
+}
+
+#[test]
+fn a_port_is_added_and_removed_by_a_reload() {
+    let site = site("ports-add");
+    let exchange = &site.exchange;
+    let portal = &exchange.portal;
+    // Two devices on one LAN: each answers for its own address alone.
+    portal.sysctl("net/ipv4/conf/all/arp_ignore", "1").unwrap();
+    let end = End::new(portal, "ex0").mac([2, 0, 0, 0, 0, 3]);
+    exchange.lan().plug(end).unwrap();
+    portal.address("ex0", "192.0.2.11/24").unwrap();
+    let good = ConfigText::default().text(exchange.lab.directory());
+    let isp2 = "port = \"ix0\"\nnext_hop = \"02:00:00:00:01:02\"";
+    let with_ex0 = good
+        .replace("[ports.cl0]\n", "[ports.cl0]\n[ports.ex0]\n")
+        .replace(isp2, &isp2.replace("ix0", "ex0"));
+    exchange.send_through(Client::A, Isp::Two).unwrap();
+    exchange.receive_through(Client::A, Isp::Two).unwrap();
+    for _ in 0..3 {
+        reload(&site, &with_ex0);
+        route_through(&site, Ipv4Addr::new(192, 0, 2, 11));
+        wait_for_port(&site, "ex0", "it is in service", is_in_service);
+        site.assert_forwards();
+        let counters = site.tpd.counters_at_rest().unwrap();
+        assert_counters_close(&counters);
+        let ports = counters["ports"].as_array().expect("a list");
+        let ex0 = ports.iter().find(|port| port["port"] == "ex0").unwrap();
+        assert!(ex0["steering"]["redirected"].as_u64() >= Some(3), "{ex0:#}");
+
+        reload(&site, &good);
+        route_through(&site, Ipv4Addr::new(192, 0, 2, 10));
+        site.assert_forwards();
+        let ports = site.tpd.json(&["show", "ports"]).unwrap();
+        assert_eq!(ports.as_array().map(Vec::len), Some(2), "{ports:#}");
+        let link = portal
+            .command("ip")
+            .args(["link", "show", "ex0"])
+            .output()
+            .unwrap();
+        let link = String::from_utf8(link.stdout).unwrap();
+        assert!(!link.contains("xdp"), "{link}");
+        assert_counters_close(&site.tpd.counters_at_rest().unwrap());
+    }
+    finish(site);
+}
+
+fn reload(site: &Site, text: &str) {
+    let output = site.tpd.reload(text).unwrap();
+    assert!(output.status.success(), "{output:?}");
+}
+
+/// The second ISP sends what is for clients to this address of the portal.
+fn route_through(site: &Site, portal: Ipv4Addr) {
+    let route = Route::to("198.51.100.0/24").unwrap().via(portal.into());
+    site.exchange.isp(Isp::Two).route(&route).unwrap();
 }
 
 #[test]
