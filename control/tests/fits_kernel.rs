@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use miette::{GraphicalReportHandler, GraphicalTheme};
+use tp_control::compile::compile;
 use tp_control::config::{Cpus, KernelCheck, Report, check_kernel, max_mtu, parse};
 use tp_control::model::{KernelView, Link, UnderlayRoute};
 
@@ -198,4 +199,69 @@ fn an_unreachable_far_end_is_a_warning() {
     let check = check(FILE, |kernel| kernel.underlay.clear());
     assert!(check.errors.is_none());
     insta::assert_snapshot!(rendered(&check.warnings.expect("a warning")));
+}
+
+/// [`FILE`] with a second upstream, told by the MAC address that the first one's router may have.
+fn with_a_second_upstream() -> String {
+    FILE.replace(
+        "[clients.acme]",
+        "[upstreams.isp2]\nport = \"ix0\"\nnext_hop = \"02:00:00:00:02:02\"\n[clients.acme]",
+    )
+}
+
+/// The kernel resolves isp1's next hop on ix0.
+fn resolves_isp1(mac: [u8; 6]) -> impl Fn(&mut KernelView) {
+    move |kernel| {
+        let key = (2, ip("192.0.2.1"));
+        kernel.neighbours.insert(key, mac.into());
+    }
+}
+
+#[test]
+fn two_upstreams_that_the_kernel_resolves_to_one_mac() {
+    let check = check(&with_a_second_upstream(), resolves_isp1([2, 0, 0, 0, 2, 2]));
+    insta::assert_snapshot!(rendered(&check.errors.expect("should be refused")));
+}
+
+#[test]
+fn another_mac_or_vlan_or_port_is_another_upstream() {
+    let file = with_a_second_upstream();
+    let isp2 = "next_hop = \"02:00:00:00:02:02\"";
+    let one_mac = [2, 0, 0, 0, 2, 2];
+    let vlan = file.replace(isp2, &format!("{isp2}\nvlans = [7]"));
+    let sources = file.replace(
+        isp2,
+        &format!("{isp2}\nsource_macs = [\"02:00:00:00:02:03\"]"),
+    );
+    let port = file.replace(
+        "port = \"ix0\"\nnext_hop = \"02",
+        "port = \"lan0\"\nnext_hop = \"02",
+    );
+    for (file, mac) in [
+        (&file, [2, 0, 0, 0, 2, 1]),
+        (&vlan, one_mac),
+        (&sources, one_mac),
+        (&port, one_mac),
+    ] {
+        let errors = check(file, resolves_isp1(mac)).errors;
+        assert!(errors.is_none(), "{file}{}", rendered(&errors.unwrap()));
+    }
+}
+
+#[test]
+fn a_mac_that_two_upstreams_have_is_steered_to_neither() {
+    let file = with_a_second_upstream();
+    let (model, _) = parse("portal.toml", &file, &Cpus::from([0, 1])).unwrap();
+    let links = |mac| {
+        let mut kernel = machine();
+        resolves_isp1(mac)(&mut kernel);
+        let compiled = compile(None, &model, &kernel, 1).unwrap();
+        let macs = compiled.steering.links.keys().map(|key| key.mac);
+        macs.collect::<Vec<_>>()
+    };
+    assert_eq!(
+        links([2, 0, 0, 0, 2, 1]),
+        [[2, 0, 0, 0, 2, 1], [2, 0, 0, 0, 2, 2]]
+    );
+    assert!(links([2, 0, 0, 0, 2, 2]).is_empty());
 }

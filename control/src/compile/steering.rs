@@ -1,6 +1,6 @@
 //! What the steering maps hold for a model.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use tp_ebpf::SteeringState;
@@ -38,16 +38,21 @@ pub fn next_hop_mac(upstream: &model::Upstream, kernel: &KernelView) -> Option<M
     }
 }
 
+/// The MAC addresses that an upstream's frames come from, as far as they are known.
+#[must_use]
+pub fn source_macs(upstream: &model::Upstream, kernel: &KernelView) -> BTreeSet<MacAddr> {
+    if upstream.source_macs.is_empty() {
+        next_hop_mac(upstream, kernel).into_iter().collect()
+    } else {
+        upstream.source_macs.iter().copied().collect()
+    }
+}
+
 pub(super) fn upstream_identity(
     upstream: &model::Upstream,
     ports: &Slots<PortId, Name>,
     kernel: &KernelView,
 ) -> UpstreamIdentity {
-    let macs = if upstream.source_macs.is_empty() {
-        next_hop_mac(upstream, kernel).into_iter().collect()
-    } else {
-        upstream.source_macs.iter().copied().collect()
-    };
     let mut vlan = [0; 2];
     for (entry, tag) in vlan.iter_mut().zip(&upstream.vlans) {
         *entry = tag.vid | if tag.service { VLAN_8021AD } else { 0 };
@@ -55,7 +60,7 @@ pub(super) fn upstream_identity(
     UpstreamIdentity {
         port: ports.expect(&upstream.port).id.slot,
         vlan,
-        macs,
+        macs: source_macs(upstream, kernel),
     }
 }
 
@@ -107,6 +112,21 @@ impl View<'_> {
                 .tunnels
                 .insert(allocated.identity, SlotRef { slot, tag, ingress });
         }
+        state.links = self.links();
+        check("source MACs of upstreams", state.links.len(), MAX_LINKS)?;
+        check(
+            "addresses of the portal",
+            state.local_addrs.len(),
+            MAX_LOCAL_ADDRS,
+        )?;
+        Ok(state)
+    }
+
+    /// Which upstream frames are from. A key that two upstreams claim is of neither: what the kernel resolves
+    /// to one MAC could be of either, and a guess would put one ISP's packets into the other's table.
+    fn links(&self) -> BTreeMap<LinkKey, SlotRef> {
+        let mut links = BTreeMap::new();
+        let mut contested = BTreeSet::new();
         for (_, allocated) in self.names.upstreams.iter() {
             let UpstreamIdentity { port, vlan, macs } = &allocated.identity;
             let ingress = IngressKind::Upstream as u32;
@@ -117,16 +137,13 @@ impl View<'_> {
                     vlan: *vlan,
                     mac: mac.octets(),
                 };
-                state.links.insert(key, SlotRef { slot, tag, ingress });
+                if links.insert(key, SlotRef { slot, tag, ingress }).is_some() {
+                    contested.insert(key);
+                }
             }
         }
-        check("source MACs of upstreams", state.links.len(), MAX_LINKS)?;
-        check(
-            "addresses of the portal",
-            state.local_addrs.len(),
-            MAX_LOCAL_ADDRS,
-        )?;
-        Ok(state)
+        links.retain(|key, _| !contested.contains(key));
+        links
     }
 }
 

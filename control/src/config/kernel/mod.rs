@@ -1,10 +1,16 @@
 //! Does the model fit the machine? What only the kernel's state tells, with places in the file.
 
-use miette::{Diagnostic, Severity, SourceSpan};
-use thiserror::Error;
+mod problem;
+
+use std::collections::BTreeMap;
+
+use miette::{Diagnostic as _, Severity};
+use tp_wire::MacAddr;
 
 use super::report::{Problems, Report, Spans, TunnelSpans};
-use crate::model::{KernelView, Link, Model, Name, Tunnel};
+use crate::compile::source_macs;
+use crate::model::{KernelView, Link, Model, Name, Tunnel, Vlan};
+pub use problem::KernelProblem;
 
 /// Kinds of devices that encapsulate (`rtnl_link_ops.kind` of drivers/net and net/): a far end
 /// behind one would be tunnelled twice.
@@ -31,142 +37,6 @@ const TUNNEL_DEVICES: &[&str] = &[
     "ovpn",
     "ppp",
 ];
-
-/// The model does not fit the machine.
-#[derive(Debug, Error, Diagnostic)]
-pub enum KernelProblem {
-    /// A port that is no device.
-    #[error("there is no device {port}")]
-    #[diagnostic(help("the devices are: {known}"))]
-    NoDevice {
-        /// The port.
-        port: Name,
-        /// The devices there are.
-        known: String,
-        /// Its place.
-        #[label("no such device")]
-        at: SourceSpan,
-    },
-    /// A port whose packets do not fit.
-    #[error(
-        "port {port} has an MTU of {mtu}, more than the {most} that a chunk of {chunk} bytes holds"
-    )]
-    #[diagnostic(help("{remedy}"))]
-    Mtu {
-        /// The port.
-        port: Name,
-        /// Bytes.
-        mtu: u32,
-        /// Bytes.
-        most: u32,
-        /// Bytes.
-        chunk: u32,
-        /// What would be right.
-        remedy: String,
-        /// Its place.
-        #[label(primary, "MTU {mtu}")]
-        at: SourceSpan,
-        /// The place of the other.
-        #[label("the size of chunks is set here")]
-        chunk_at: Option<SourceSpan>,
-    },
-    /// More workers than queues.
-    #[error("{workers} workers, but port {port} has {rx} receive and {tx} transmit queues")]
-    #[diagnostic(help("{remedy}"))]
-    Queues {
-        /// How many there are.
-        workers: usize,
-        /// The port.
-        port: Name,
-        /// Receive queues.
-        rx: u32,
-        /// Transmit queues.
-        tx: u32,
-        /// What would be right.
-        remedy: String,
-        /// Its place.
-        #[label(primary, "each needs a queue of every port")]
-        at: SourceSpan,
-        /// The place of the other.
-        #[label("this port")]
-        port_at: SourceSpan,
-    },
-    /// A tunnel from an address that is not ours.
-    #[error("{address}, the local address of tunnel {tunnel}, is not an address of this host")]
-    #[diagnostic(help("ip address add {address}/32 dev DEVICE, or name an address that is there"))]
-    LocalNotHere {
-        /// The tunnel.
-        tunnel: Name,
-        /// As written.
-        address: std::net::Ipv4Addr,
-        /// Its place.
-        #[label("not here")]
-        at: SourceSpan,
-    },
-    /// A far end that is this host.
-    #[error("{address}, the far end of tunnel {tunnel}, is an address of this host")]
-    #[diagnostic(help("remote is the client's address"))]
-    RemoteIsHere {
-        /// The tunnel.
-        tunnel: Name,
-        /// As written.
-        address: std::net::Ipv4Addr,
-        /// Its place.
-        #[label("this host")]
-        at: SourceSpan,
-    },
-    /// A far end behind a tunnel.
-    #[error(
-        "the route to {address}, the far end of tunnel {tunnel}, leads into {device}, a {kind} device"
-    )]
-    #[diagnostic(help("route it by a port: ip route add {address}/32 via GATEWAY dev PORT"))]
-    RouteIntoTunnel {
-        /// The tunnel.
-        tunnel: Name,
-        /// As written.
-        address: std::net::Ipv4Addr,
-        /// The device.
-        device: Name,
-        /// Its kind.
-        kind: String,
-        /// Its place.
-        #[label("reached through a tunnel")]
-        at: SourceSpan,
-    },
-    /// A far end that no port leads to.
-    #[error(
-        "the route to {address}, the far end of tunnel {tunnel}, leads to {device}, which is no port"
-    )]
-    #[diagnostic(help("add [ports.{device}], or route it by one of: {ports}"))]
-    RouteToNoPort {
-        /// The tunnel.
-        tunnel: Name,
-        /// As written.
-        address: std::net::Ipv4Addr,
-        /// The device.
-        device: Name,
-        /// The ports there are.
-        ports: String,
-        /// Its place.
-        #[label("not reached by a port")]
-        at: SourceSpan,
-    },
-    /// A far end that is not reached now.
-    #[error("there is no route to {address}, the far end of tunnel {tunnel}")]
-    #[diagnostic(
-        severity(Warning),
-        help("packets for it are dropped until the kernel has one: ip route get {address}")
-    )]
-    Unreachable {
-        /// The tunnel.
-        tunnel: Name,
-        /// As written.
-        address: std::net::Ipv4Addr,
-        /// Its place.
-        #[label("unreachable")]
-        at: SourceSpan,
-    },
-}
 
 /// What a comparison with the machine found.
 #[derive(Debug, Default)]
@@ -196,6 +66,7 @@ pub fn check_kernel(model: &Model, kernel: &KernelView, spans: &Spans) -> Kernel
     for name in model.ports.keys() {
         check_port(name, model, kernel, spans, &mut problems);
     }
+    check_upstreams(model, kernel, spans, &mut problems);
     for (name, tunnel) in &model.tunnels {
         if let Some(places) = spans.tunnels.get(name) {
             check_tunnel(name, tunnel, model, kernel, *places, &mut problems);
@@ -270,6 +141,31 @@ fn mtu_remedy(port: &Name, mtu: u32, most: u32) -> String {
         format!("memory = {{ chunk = 4096 }}, or {lower}")
     } else {
         lower
+    }
+}
+
+/// No two upstreams may send from one MAC address: by configuration they do not, but the kernel may
+/// resolve an address to the MAC that another upstream has.
+fn check_upstreams(model: &Model, kernel: &KernelView, spans: &Spans, problems: &mut Problems) {
+    let mut owners: BTreeMap<(&Name, &[Vlan], MacAddr), &Name> = BTreeMap::new();
+    let place = |name: &Name| spans.next_hops.get(name).copied();
+    for (name, upstream) in &model.upstreams {
+        for mac in source_macs(upstream, kernel) {
+            let key = (&upstream.port, upstream.vlans.as_slice(), mac);
+            let other = *owners.entry(key).or_insert(name);
+            if other != name
+                && let (Some(at), Some(first)) = (place(name), place(other))
+            {
+                problems.push(KernelProblem::SharedMac {
+                    upstream: name.clone(),
+                    other: other.clone(),
+                    mac,
+                    port: upstream.port.clone(),
+                    at,
+                    first,
+                });
+            }
+        }
     }
 }
 

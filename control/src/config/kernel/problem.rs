@@ -1,0 +1,167 @@
+//! What may be wrong between a model and the machine.
+
+use miette::{Diagnostic, SourceSpan};
+use thiserror::Error;
+use tp_wire::MacAddr;
+
+use crate::model::Name;
+
+/// The model does not fit the machine.
+#[derive(Debug, Error, Diagnostic)]
+pub enum KernelProblem {
+    /// A port that is no device.
+    #[error("there is no device {port}")]
+    #[diagnostic(help("the devices are: {known}"))]
+    NoDevice {
+        /// The port.
+        port: Name,
+        /// The devices there are.
+        known: String,
+        /// Its place.
+        #[label("no such device")]
+        at: SourceSpan,
+    },
+    /// A port whose packets do not fit.
+    #[error(
+        "port {port} has an MTU of {mtu}, more than the {most} that a chunk of {chunk} bytes holds"
+    )]
+    #[diagnostic(help("{remedy}"))]
+    Mtu {
+        /// The port.
+        port: Name,
+        /// Bytes.
+        mtu: u32,
+        /// Bytes.
+        most: u32,
+        /// Bytes.
+        chunk: u32,
+        /// What would be right.
+        remedy: String,
+        /// Its place.
+        #[label(primary, "MTU {mtu}")]
+        at: SourceSpan,
+        /// The place of the other.
+        #[label("the size of chunks is set here")]
+        chunk_at: Option<SourceSpan>,
+    },
+    /// More workers than queues.
+    #[error("{workers} workers, but port {port} has {rx} receive and {tx} transmit queues")]
+    #[diagnostic(help("{remedy}"))]
+    Queues {
+        /// How many there are.
+        workers: usize,
+        /// The port.
+        port: Name,
+        /// Receive queues.
+        rx: u32,
+        /// Transmit queues.
+        tx: u32,
+        /// What would be right.
+        remedy: String,
+        /// Its place.
+        #[label(primary, "each needs a queue of every port")]
+        at: SourceSpan,
+        /// The place of the other.
+        #[label("this port")]
+        port_at: SourceSpan,
+    },
+    /// A tunnel from an address that is not ours.
+    #[error("{address}, the local address of tunnel {tunnel}, is not an address of this host")]
+    #[diagnostic(help("ip address add {address}/32 dev DEVICE, or name an address that is there"))]
+    LocalNotHere {
+        /// The tunnel.
+        tunnel: Name,
+        /// As written.
+        address: std::net::Ipv4Addr,
+        /// Its place.
+        #[label("not here")]
+        at: SourceSpan,
+    },
+    /// A far end that is this host.
+    #[error("{address}, the far end of tunnel {tunnel}, is an address of this host")]
+    #[diagnostic(help("remote is the client's address"))]
+    RemoteIsHere {
+        /// The tunnel.
+        tunnel: Name,
+        /// As written.
+        address: std::net::Ipv4Addr,
+        /// Its place.
+        #[label("this host")]
+        at: SourceSpan,
+    },
+    /// A far end behind a tunnel.
+    #[error(
+        "the route to {address}, the far end of tunnel {tunnel}, leads into {device}, a {kind} device"
+    )]
+    #[diagnostic(help("route it by a port: ip route add {address}/32 via GATEWAY dev PORT"))]
+    RouteIntoTunnel {
+        /// The tunnel.
+        tunnel: Name,
+        /// As written.
+        address: std::net::Ipv4Addr,
+        /// The device.
+        device: Name,
+        /// Its kind.
+        kind: String,
+        /// Its place.
+        #[label("reached through a tunnel")]
+        at: SourceSpan,
+    },
+    /// A far end that no port leads to.
+    #[error(
+        "the route to {address}, the far end of tunnel {tunnel}, leads to {device}, which is no port"
+    )]
+    #[diagnostic(help("add [ports.{device}], or route it by one of: {ports}"))]
+    RouteToNoPort {
+        /// The tunnel.
+        tunnel: Name,
+        /// As written.
+        address: std::net::Ipv4Addr,
+        /// The device.
+        device: Name,
+        /// The ports there are.
+        ports: String,
+        /// Its place.
+        #[label("not reached by a port")]
+        at: SourceSpan,
+    },
+    /// A far end that is not reached now.
+    #[error("there is no route to {address}, the far end of tunnel {tunnel}")]
+    #[diagnostic(
+        severity(Warning),
+        help("packets for it are dropped until the kernel has one: ip route get {address}")
+    )]
+    Unreachable {
+        /// The tunnel.
+        tunnel: Name,
+        /// As written.
+        address: std::net::Ipv4Addr,
+        /// Its place.
+        #[label("unreachable")]
+        at: SourceSpan,
+    },
+    /// Two upstreams whose frames would come from one MAC address.
+    #[error(
+        "upstreams {other} and {upstream} have one MAC {mac} on port {port}, as the kernel resolves it now"
+    )]
+    #[diagnostic(help(
+        "frames from it could be of either, and are dropped: a MAC belongs to one upstream for each port and VLAN \
+         stack. If the routers send from other MACs, name them in source_macs"
+    ))]
+    SharedMac {
+        /// The second upstream.
+        upstream: Name,
+        /// The first.
+        other: Name,
+        /// The address.
+        mac: MacAddr,
+        /// Where both are.
+        port: Name,
+        /// Its place.
+        #[label(primary, "{upstream}'s")]
+        at: SourceSpan,
+        /// The place of the other.
+        #[label("{other}'s")]
+        first: SourceSpan,
+    },
+}
