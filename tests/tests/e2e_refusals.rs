@@ -1,5 +1,6 @@
 //! Bad input is refused with its place and reason, and nothing is half applied: by `tpd --check`, at start,
 //! and by a running portal that goes on as it was.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::path::{Path, PathBuf};
 use std::process::Output;
