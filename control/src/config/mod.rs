@@ -42,7 +42,7 @@ pub type Cpus = BTreeSet<usize>;
 #[derive(Debug, Error, Diagnostic)]
 pub enum LoadError {
     /// The file cannot be read.
-    #[error("{}: {error}", path.display())]
+    #[error("cannot read {}", path.display())]
     #[diagnostic(help("name a TOML file that this user may read"))]
     Read {
         /// The file.
