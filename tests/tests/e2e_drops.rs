@@ -5,6 +5,10 @@
 //! `punt-queue-full`, `tx-ring-full`, `no-socket`, `no-metadata-room` (faults within the portal or floods; see the
 //! tests of pipeline, worker and ebpf); `no-route` and `blackhole` (every virtual FIB has a default route); the rates
 //! (`e2e_workers`).
+#![allow(
+    clippy::unwrap_used,
+    reason = "clippy exempts functions marked as tests, not the helpers that they share"
+)]
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr};

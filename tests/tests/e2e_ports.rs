@@ -1,5 +1,9 @@
 //! The portal follows the kernel: ports that vanish, return, go down and up; neighbours whose MAC address changes;
 //! routes to far ends that change; an MTU that no longer fits.
+#![allow(
+    clippy::unwrap_used,
+    reason = "clippy exempts functions marked as tests, not the helpers that they share"
+)]
 
 use std::net::Ipv4Addr;
 use std::time::Duration;

@@ -1,4 +1,8 @@
 //! Workers and their queues, busy-polling, larger chunks, and the rates that they hold.
+#![allow(
+    clippy::unwrap_used,
+    reason = "clippy exempts functions marked as tests, not the helpers that they share"
+)]
 
 use std::net::Ipv4Addr;
 use std::num::NonZeroU64;
