@@ -51,6 +51,14 @@ pub enum PinError {
         /// What the kernel said.
         source: libbpf_rs::Error,
     },
+    /// Some pins are left; the others are gone.
+    #[error("released: {}; not released: {}", names(released), causes(left))]
+    Left {
+        /// Devices that were released.
+        released: Vec<String>,
+        /// Why others were not: one reason for each pin.
+        left: Vec<PinError>,
+    },
     /// A pin, directory or mount cannot be removed.
     #[error("cannot remove {}", path.display())]
     Remove {
@@ -117,14 +125,8 @@ impl Pins {
     /// # Errors
     /// [`PinError::Directory`] and [`PinError::Open`].
     pub fn list(&self) -> Result<Vec<Pin>, PinError> {
-        let links = self.links();
-        let directory = |source| PinError::Directory {
-            path: links.clone(),
-            source,
-        };
         let mut pins = Vec::new();
-        for entry in fs::read_dir(&links).map_err(directory)? {
-            let path = entry.map_err(directory)?.path();
+        for path in self.paths()? {
             let ifindex = attachment(&open_link(&path)?, &path)?.ifindex;
             pins.push(Pin {
                 device: device_of(&path),
@@ -157,22 +159,69 @@ impl Pins {
     /// if [`Pins::open`] made it and nothing else is pinned there. Returns the devices.
     ///
     /// # Errors
-    /// As [`Self::release`].
+    /// [`PinError::Left`] if there is a pin that cannot be released, once all the others are;
+    /// [`PinError::Directory`] and [`PinError::Remove`].
     pub fn release_all(self) -> Result<Vec<String>, PinError> {
-        let devices: Vec<_> = self.list()?.into_iter().map(|pin| pin.device).collect();
-        for device in &devices {
-            self.release(device)?;
+        let (mut released, mut left) = (Vec::new(), Vec::new());
+        for path in self.paths()? {
+            let device = device_of(&path);
+            // What is no link of an XDP program is not ours to remove.
+            let gone = open_link(&path)
+                .and_then(|link| attachment(&link, &path))
+                .and_then(|_| self.release(&device));
+            match gone {
+                Ok(_) => released.push(device),
+                Err(error) => left.push(error),
+            }
         }
-        let remove = |path: &Path, source| PinError::Remove {
-            path: path.to_owned(),
+        if !left.is_empty() {
+            return Err(PinError::Left { released, left });
+        }
+        Self::close_unused(&self.bpffs)?;
+        Ok(released)
+    }
+
+    /// Removes what [`Pins::open`] made at `bpffs`, unless something is pinned there.
+    ///
+    /// # Errors
+    /// [`PinError::Remove`].
+    pub fn close_unused(bpffs: &Path) -> Result<(), PinError> {
+        if !is_bpffs(bpffs) {
+            return Ok(());
+        }
+        let links = bpffs.join(LINKS);
+        match fs::remove_dir(&links) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => return Ok(()),
+            Err(source) => {
+                return Err(PinError::Remove {
+                    path: links,
+                    source,
+                });
+            }
+        }
+        if is_empty(bpffs) && is_our_mount(bpffs) {
+            unmount(bpffs, UnmountFlags::empty()).map_err(|error| PinError::Remove {
+                path: bpffs.to_owned(),
+                source: error.into(),
+            })?;
+        }
+        Ok(())
+    }
+
+    fn paths(&self) -> Result<Vec<PathBuf>, PinError> {
+        let entries = fs::read_dir(self.links()).and_then(|entries| {
+            entries
+                .map(|entry| Ok(entry?.path()))
+                .collect::<io::Result<Vec<_>>>()
+        });
+        let mut paths = entries.map_err(|source| PinError::Directory {
+            path: self.links(),
             source,
-        };
-        fs::remove_dir(self.links()).map_err(|e| remove(&self.links(), e))?;
-        if is_empty(&self.bpffs) && is_our_mount(&self.bpffs) {
-            unmount(&self.bpffs, UnmountFlags::empty())
-                .map_err(|e| remove(&self.bpffs, e.into()))?;
-        }
-        Ok(devices)
+        })?;
+        paths.sort();
+        Ok(paths)
     }
 
     /// Where the link of a device is pinned. Names of devices may have dots, which bpffs reserves
@@ -213,6 +262,22 @@ pub(crate) fn attachment(link: &Link, path: &Path) -> Result<Attachment, PinErro
         ifindex: xdp.ifindex,
         program: info.prog_id,
     })
+}
+
+fn names(devices: &[String]) -> String {
+    match devices {
+        [] => "nothing".to_owned(),
+        devices => devices.join(", "),
+    }
+}
+
+/// Errors with what the kernel said, in one line.
+fn causes(errors: &[PinError]) -> String {
+    let one = |error: &PinError| {
+        let cause = std::error::Error::source(error);
+        cause.map_or_else(|| error.to_string(), |cause| format!("{error} ({cause})"))
+    };
+    errors.iter().map(one).collect::<Vec<_>>().join("; ")
 }
 
 fn device_of(path: &Path) -> String {
