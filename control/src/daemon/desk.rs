@@ -4,10 +4,11 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use tokio::sync::mpsc;
 use tp_api::{ApiError, ErrorKind, Place, Reload, Status};
 
 use super::last_good;
-use super::server::internal;
+use super::server::{Question, internal};
 use crate::config::{self, LoadError, Report, Spans};
 use crate::kernel::{Mirror, MirrorError, NetlinkMirror, Wanted};
 use crate::model::Model;
@@ -62,8 +63,12 @@ impl Desk {
         }
     }
 
-    /// Reads the configuration file again and puts it into force, or changes nothing.
-    pub(super) async fn reload(&mut self) -> Result<Reload, ApiError> {
+    /// Reads the configuration file again and puts it into force, or changes nothing. While it waits for the kernel,
+    /// questions are answered as of before.
+    pub(super) async fn reload(
+        &mut self,
+        questions: &mut mpsc::Receiver<Question>,
+    ) -> Result<Reload, ApiError> {
         let start = Instant::now();
         let (model, spans) = config::load(&self.file).map_err(|error| refused(&error))?;
         if model == *self.portal.model() {
@@ -74,13 +79,29 @@ impl Desk {
         let (old, new) = (Wanted::of(self.portal.model()), Wanted::of(&model));
         self.resolve(old.clone().and(new.clone())).await?;
         // What is forwarded now shall not be dropped for the time that ARP takes to find its new way.
-        self.mirror.neighbours(&new, &old, RESOLUTION).await;
+        self.wait_for_neighbours(&new, &old, questions).await;
         let outcome = self.apply(model, spans);
-        self.resolve(if outcome.is_ok() { new } else { old })
-            .await?;
+        let resolved = self.resolve(if outcome.is_ok() { new } else { old }).await;
+        // Why the file is refused is what was asked for; that the mirror ended, the next call says too.
         outcome?;
         self.keep_last_good();
+        resolved?;
         Ok(self.reloaded(true, start))
+    }
+
+    async fn wait_for_neighbours(
+        &self,
+        wanted: &Wanted,
+        known: &Wanted,
+        questions: &mut mpsc::Receiver<Question>,
+    ) {
+        let mut neighbours = std::pin::pin!(self.mirror.neighbours(wanted, known, RESOLUTION));
+        loop {
+            tokio::select! {
+                () = &mut neighbours => return,
+                Some(question) = questions.recv() => question(self),
+            }
+        }
     }
 
     fn apply(&mut self, model: Model, spans: Spans) -> Result<(), ApiError> {
@@ -158,6 +179,12 @@ impl Desk {
                 "the last good configuration is not kept"
             );
         }
+    }
+
+    /// Ends forwarding after a failure, with the programs left on the ports; what the mirror made is still there.
+    pub(super) fn abandon(self) -> NetlinkMirror {
+        tokio::task::block_in_place(|| drop(self.portal));
+        self.mirror
     }
 
     /// Stops serving; leaves what `on_stop` says.

@@ -4,22 +4,24 @@ mod desk;
 mod instance;
 mod last_good;
 mod server;
+mod signals;
+mod socket;
 
 use std::path::Path;
 
 use miette::{IntoDiagnostic as _, WrapErr as _};
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc;
+use tp_ebpf::Pins;
 
 use self::desk::Desk;
-use self::instance::Instance;
-use self::server::Request;
-use crate::config::{self, KernelCheck, Spans};
+use self::instance::{Instance, Releasing};
+use self::server::Inbox;
+use self::signals::Signals;
+use crate::config::{self, KernelCheck, LoadError, Report, Spans};
 use crate::kernel::{Mirror as _, NetlinkMirror, Tuning, Wanted, release_neighbours};
 use crate::model::{KernelView, Model};
-use crate::portal::Portal;
+use crate::portal::{self, Portal, chain};
 
-/// Requests that may wait while a change is under way.
+/// Requests of a kind that may wait while a change is under way.
 const WAITING: usize = 64;
 
 /// `tpd --check F`: reads the file, compares it with this machine, changes nothing.
@@ -27,7 +29,7 @@ const WAITING: usize = 64;
 /// # Errors
 /// All that is wrong, with its places.
 pub async fn check(file: &Path) -> miette::Result<()> {
-    let (model, spans) = load(file)?;
+    let (model, spans) = config::load(file)?;
     // A daemon may run here: the neighbour entries are its own.
     let tuning = Tuning {
         resolve_neighbours: false,
@@ -46,44 +48,101 @@ pub async fn check(file: &Path) -> miette::Result<()> {
 /// # Errors
 /// Why it could not start, or had to end.
 pub async fn run(file: &Path) -> miette::Result<()> {
-    let (model, spans) = load(file)?;
-    let _instance = Instance::only(&model.portal.state)?;
+    // First of all: a signal that comes during the start waits until it can be served, and does not end the process
+    // where it would leave things behind.
+    let signals = Signals::new().into_diagnostic()?;
+    let (model, spans) = load_to_serve(file)?;
+    let _instance = Instance::only(&model.portal.state, &model.portal.bpffs)?;
+    // Before the mirror: who is refused because of a living daemon shall not touch that one's neighbour entries.
+    let (listener, _socket) = socket::bind(&model.portal.api).await?;
+    let bpffs = model.portal.bpffs.clone();
     let mirror = mirror(Tuning::default()).await?;
-    let (check, view) = examine(&mirror, &model, &spans).await?;
-    if let Some(errors) = check.errors {
-        mirror.release().await.into_diagnostic()?;
-        return Err(errors.into());
-    }
-    let listener = server::bind(&model.portal.api)
-        .into_diagnostic()
-        .wrap_err_with(|| format!("the API socket {}", model.portal.api.display()))?;
-    let portal = tokio::task::block_in_place(|| Portal::start(model, view))
-        .into_diagnostic()
-        .wrap_err("the portal could not start")?;
-    let desk = Desk::new(portal, mirror, file, spans, check.warnings.as_ref());
-    let (requests, inbox) = mpsc::channel(WAITING);
+    let (portal, warnings) = match start(&mirror, model, &spans).await {
+        Ok(started) => started,
+        Err(refused) => {
+            undo(mirror, &bpffs).await;
+            return Err(refused);
+        }
+    };
+    let mut desk = Desk::new(portal, mirror, file, spans, warnings.as_ref());
+    let (requests, inbox) = server::requests(WAITING);
     tokio::spawn(server::serve(listener, requests));
     tracing::info!(configuration = %file.display(), "serving");
     notify(&[sd_notify::NotifyState::Ready]);
-    let socket = desk.portal.model().portal.api.clone();
-    let ended = serve(desk, inbox).await;
-    // The socket is ours: nobody else shall find a dead one.
-    let _ = std::fs::remove_file(socket);
-    ended
+    match serve(&mut desk, inbox, signals).await {
+        Ok(()) => stop(desk).await,
+        Err(failed) => {
+            // The programs stay on the ports and drop: better closed than half working.
+            forget_neighbours(desk.abandon()).await;
+            Err(failed)
+        }
+    }
+}
+
+/// Puts the model into force. What is left of this when it fails, [`undo`] takes away.
+async fn start(
+    mirror: &NetlinkMirror,
+    model: Model,
+    spans: &Spans,
+) -> miette::Result<(Portal, Option<Report>)> {
+    let (check, view) = examine(mirror, &model, spans).await?;
+    if let Some(errors) = check.errors {
+        return Err(last_good::hint(errors, spans.text(), &model.portal.state));
+    }
+    let portal = tokio::task::block_in_place(|| Portal::start(model, view))
+        .into_diagnostic()
+        .wrap_err("the portal could not start")?;
+    Ok((portal, check.warnings))
+}
+
+/// Leaves nothing of a failed start but what a predecessor held: neighbour entries and the bpffs go.
+async fn undo(mirror: NetlinkMirror, bpffs: &Path) {
+    if let Err(error) = Pins::close_unused(bpffs) {
+        tracing::warn!(error = chain(&error), "the bpffs is left");
+    }
+    forget_neighbours(mirror).await;
+}
+
+async fn forget_neighbours(mirror: NetlinkMirror) {
+    let gone = match mirror.release().await {
+        Ok(()) => Ok(()),
+        // A mirror that has failed answers no more; its entries are found without it.
+        Err(_) => release_neighbours().await,
+    };
+    if let Err(error) = gone {
+        tracing::warn!(error = chain(&error), "neighbour entries are left");
+    }
+}
+
+/// Reads the file to serve by it; where it is refused, tells of the one that was good.
+fn load_to_serve(file: &Path) -> miette::Result<(Model, Spans)> {
+    match config::load(file) {
+        Ok(loaded) => Ok(loaded),
+        Err(LoadError::Refused(report)) => {
+            let text = std::fs::read_to_string(file).unwrap_or_default();
+            let state = last_good::state_of(&text);
+            Err(last_good::hint(report, &text, &state))
+        }
+        Err(unread) => Err(unread.into()),
+    }
 }
 
 /// `tpd --release`: removes what a daemon left, whether it stopped or died; answers which ports it held.
 ///
 /// # Errors
-/// What could not be removed.
+/// A daemon runs with this bpffs, or what could not be removed.
 pub async fn release(bpffs: &Path) -> miette::Result<Vec<String>> {
-    let ports = crate::portal::release(bpffs).into_diagnostic()?;
-    release_neighbours().await.into_diagnostic()?;
-    Ok(ports)
-}
-
-fn load(file: &Path) -> miette::Result<(Model, Spans)> {
-    Ok(config::load(file)?)
+    let _releasing = Releasing::of(bpffs)?;
+    // Whatever became of the ports: one failure neither hides another nor keeps the rest from being released.
+    let (ports, neighbours) = (portal::release(bpffs), release_neighbours().await);
+    match (ports, neighbours) {
+        (Err(ports), Err(neighbours)) => Err(miette::miette!(
+            "{}; and {}",
+            chain(&ports),
+            chain(&neighbours)
+        )),
+        (ports, neighbours) => neighbours.into_diagnostic().and(ports.into_diagnostic()),
+    }
 }
 
 async fn mirror(tuning: Tuning) -> miette::Result<NetlinkMirror> {
@@ -101,29 +160,28 @@ async fn examine(
     Ok((config::check_kernel(model, &view, spans), view))
 }
 
-/// One thing after the other: a request, a change of the kernel, a signal.
-async fn serve(mut desk: Desk, mut inbox: mpsc::Receiver<Request>) -> miette::Result<()> {
-    let mut hangup = signal(SignalKind::hangup()).into_diagnostic()?;
-    let mut terminate = signal(SignalKind::terminate()).into_diagnostic()?;
-    let mut interrupt = signal(SignalKind::interrupt()).into_diagnostic()?;
+/// One thing after the other: a request, a change of the kernel, a signal; until it shall stop, or has to.
+async fn serve(desk: &mut Desk, mut inbox: Inbox, mut signals: Signals) -> miette::Result<()> {
     let mut pulse = tokio::time::interval(PULSE);
     loop {
         tokio::select! {
-            request = inbox.recv() => match request {
-                Some(Request::Look(question)) => question(&desk),
-                Some(Request::Reload(answer)) => drop(answer.send(desk.reload().await)),
-                None => return stop(desk).await,
+            question = inbox.questions.recv() => match question {
+                Some(question) => question(desk),
+                None => return Ok(()),
             },
+            Some(answer) = inbox.reloads.recv() => {
+                // Who asked may have hung up: then nobody misses the answer.
+                drop(answer.send(desk.reload(&mut inbox.questions).await));
+            }
             changed = desk.mirror.changed() => {
                 changed.into_diagnostic()?;
                 desk.follow();
             }
-            _ = hangup.recv() => reload(&mut desk).await,
-            _ = terminate.recv() => return stop(desk).await,
-            _ = interrupt.recv() => return stop(desk).await,
+            _ = signals.hangup.recv() => reload(desk, &mut inbox).await,
+            _ = signals.terminate.recv() => return Ok(()),
+            _ = signals.interrupt.recv() => return Ok(()),
             _ = pulse.tick() => {
                 if !desk.portal.healthy() {
-                    // The program goes on dropping: better closed than half working.
                     return Err(miette::miette!("a worker thread has ended"));
                 }
                 desk.catch_up();
@@ -136,9 +194,9 @@ async fn serve(mut desk: Desk, mut inbox: mpsc::Receiver<Request>) -> miette::Re
 /// How often the workers are looked after.
 const PULSE: std::time::Duration = std::time::Duration::from_secs(1);
 
-async fn reload(desk: &mut Desk) {
+async fn reload(desk: &mut Desk, inbox: &mut Inbox) {
     notify(&[sd_notify::NotifyState::Reloading]);
-    match desk.reload().await {
+    match desk.reload(&mut inbox.questions).await {
         Ok(answer) => tracing::info!(
             generation = answer.generation,
             changed = answer.changed,

@@ -1,7 +1,6 @@
 //! The control API on its unix socket: axum routes that ask the desk.
 
 use std::net::IpAddr;
-use std::path::Path;
 
 use axum::extract::{Path as Segments, State};
 use axum::http::StatusCode;
@@ -19,30 +18,31 @@ use crate::portal::{Portal, PortalError, chain};
 /// A question about the running portal, answered between two changes.
 pub(super) type Question = Box<dyn FnOnce(&Desk) + Send>;
 
-/// What the API asks of the daemon's loop.
-pub(super) enum Request {
-    /// Look at something.
-    Look(Question),
-    /// Read the configuration file again.
-    Reload(oneshot::Sender<Result<Reload, ApiError>>),
-}
+/// Where the outcome of reading the configuration file again goes.
+pub(super) type Reloaded = oneshot::Sender<Result<Reload, ApiError>>;
 
 /// Where requests go.
-pub(super) type Requests = mpsc::Sender<Request>;
+#[derive(Clone)]
+pub(super) struct Requests {
+    questions: mpsc::Sender<Question>,
+    reloads: mpsc::Sender<Reloaded>,
+}
 
-/// Binds the socket, replacing one that nobody serves any more. Only its owner and group may connect.
-pub(super) fn bind(path: &Path) -> std::io::Result<UnixListener> {
-    use std::os::unix::fs::PermissionsExt as _;
-    if let Some(directory) = path.parent() {
-        std::fs::create_dir_all(directory)?;
-    }
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let listener = UnixListener::bind(path)?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660))?;
-    Ok(listener)
+/// Where they come out, each kind for itself: questions are answered even while a reload waits for something.
+pub(super) struct Inbox {
+    pub(super) questions: mpsc::Receiver<Question>,
+    pub(super) reloads: mpsc::Receiver<Reloaded>,
+}
+
+/// Both ends of what the API asks of the daemon's loop; so many requests of a kind may wait.
+pub(super) fn requests(waiting: usize) -> (Requests, Inbox) {
+    let (questions, asked) = mpsc::channel(waiting);
+    let (reloads, ordered) = mpsc::channel(waiting);
+    let inbox = Inbox {
+        questions: asked,
+        reloads: ordered,
+    };
+    (Requests { questions, reloads }, inbox)
 }
 
 /// Serves the API until the daemon ends.
@@ -113,7 +113,7 @@ async fn lookup(
 
 async fn reload(State(requests): State<Requests>) -> Response {
     let (answer, answered) = oneshot::channel();
-    if requests.send(Request::Reload(answer)).await.is_err() {
+    if requests.reloads.send(answer).await.is_err() {
         return refuse(stopping());
     }
     answered.await.map_or_else(|_| refuse(stopping()), respond)
@@ -127,7 +127,7 @@ async fn look<T: Serialize + Send + 'static>(
     let (answer, answered) = oneshot::channel();
     // Who asked may have hung up: then nobody misses the answer.
     let question = Box::new(move |desk: &Desk| drop(answer.send(question(desk))));
-    if requests.send(Request::Look(question)).await.is_err() {
+    if requests.questions.send(question).await.is_err() {
         return refuse(stopping());
     }
     answered.await.map_or_else(|_| refuse(stopping()), respond)
