@@ -10,8 +10,9 @@
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::num::NonZeroU64;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use tp_bench::{Counts, Generator, GeneratorConfig, Rate, Sink, Template, run_in_turn};
@@ -22,6 +23,8 @@ use crate::flows::Flow;
 
 /// How long a frame may take from generator to sink. A worker sleeps a millisecond; the machine may be busy.
 const SETTLE: Duration = Duration::from_secs(2);
+/// Time between two pieces of news from the kernel.
+const CHURN: Duration = Duration::from_millis(50);
 
 /// A far end of one of the portal's links.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -129,16 +132,22 @@ pub(crate) struct Traffic {
 pub(crate) type Arrivals = BTreeMap<FarEnd, Counts>;
 
 impl Traffic {
-    /// At this rate in all, packets a second.
-    pub(crate) fn new(bed: &Bed, flows: &[Flow], rate: u64) -> Self {
+    /// At this rate in all.
+    pub(crate) fn new(bed: &Bed, flows: &[Flow], rate: Rate) -> Self {
         let generator = |end: FarEnd| {
             let own = flows.iter().filter(|flow| flow.from == end);
             let templates: Vec<_> = own
                 .map(|f| Template::new(f.id, &f.frame).unwrap())
                 .collect();
-            let share = rate * templates.len() as u64 / flows.len() as u64;
+            let share = |whole: u64| whole * templates.len() as u64 / flows.len() as u64;
+            let rate = match rate {
+                Rate::FlatOut => Rate::FlatOut,
+                Rate::PacketsPerSecond(whole) => {
+                    Rate::PacketsPerSecond(NonZeroU64::new(share(whole.get())).unwrap())
+                }
+            };
             let config = GeneratorConfig {
-                rate: Rate::PacketsPerSecond(NonZeroU64::new(share).unwrap()),
+                rate,
                 ..GeneratorConfig::new(end.devices().0, templates)
             };
             bed.far[&end]
@@ -235,5 +244,43 @@ struct Stopper<'a>(&'a AtomicBool);
 impl Drop for Stopper<'_> {
     fn drop(&mut self) {
         self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// News from the kernel while configurations change: an address of the portal comes and goes, and an MTU changes.
+/// Neither is any packet's business.
+pub(crate) struct Churn {
+    over: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Churn {
+    pub(crate) fn start(bed: &Bed) -> Self {
+        let over = Arc::new(AtomicBool::new(false));
+        let (portal, ends) = (bed.portal.clone(), Arc::clone(&over));
+        let thread = thread::spawn(move || {
+            while !ends.load(Ordering::Relaxed) {
+                for (verb, mtu) in [("add", 16384), ("delete", 65536)] {
+                    let mut ip = portal.command("ip");
+                    let change = ip.args(["address", verb, "10.77.0.1/32", "dev", "lo"]);
+                    assert!(change.status().unwrap().success());
+                    portal.link_mtu("lo", mtu).unwrap();
+                    thread::sleep(CHURN);
+                }
+            }
+        });
+        Self {
+            over,
+            thread: Some(thread),
+        }
+    }
+}
+
+impl Drop for Churn {
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::Relaxed);
+        let ended = self.thread.take().map(JoinHandle::join);
+        // A panic while another one goes on would hide that.
+        assert!(thread::panicking() || ended.is_some_and(|end| end.is_ok()));
     }
 }

@@ -1,5 +1,9 @@
 //! Reconfigurations under traffic lose no packet that both configurations forward, and no packet meets two
 //! generations.
+//!
+//! Every reconfiguration changes the parity of one of two sets of things that a packet shows when it leaves: key,
+//! outer source, link and router, which steering knows too; or what workers alone know. A look at the sink
+//! that mixes parities is a packet that met two generations.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
@@ -10,12 +14,14 @@ mod bed;
 mod flows;
 mod plan;
 
+use std::num::NonZeroU64;
 use std::time::{Duration, Instant};
 
-use bed::{Arrivals, Bed, Traffic};
+use bed::{Arrivals, Bed, Churn, Traffic};
 use flows::Flow;
 use plan::{Plan, Step, steps};
 use tp_api::ApiClient;
+use tp_bench::Rate;
 use tp_tests::exchange::{Tpd, assert_counters_close};
 
 /// Reconfigurations of the run. `TP_RECONFIGURATIONS=50` shortens it while one works on the test.
@@ -27,6 +33,8 @@ const RATES: [u64; 5] = [20_000, 10_000, 5_000, 2_500, 1_000];
 const LOOK: Duration = Duration::from_secs(3);
 /// Reconfigurations without traffic that tell how long the run will take.
 const REHEARSED: usize = 40;
+/// Reconfigurations under more traffic than is carried.
+const UNDER_LOAD: usize = 100;
 
 #[test]
 fn reconfigurations_lose_nothing_and_mix_nothing() {
@@ -38,54 +46,61 @@ fn reconfigurations_lose_nothing_and_mix_nothing() {
     let (bed, flows) = (Bed::new(), flows::flows());
     let mut portal = Portal::start(&bed);
 
-    let start = Instant::now();
+    let (start, churn) = (Instant::now(), Churn::start(&bed));
     for step in steps(REHEARSED, &mut random) {
         portal.reconfigure(step);
     }
+    drop(churn);
     let period = start.elapsed() * 3 / 2 / u32::try_from(REHEARSED).unwrap();
     let length = period * u32::try_from(count).unwrap();
     let (mut traffic, rate) = carried(&bed, &flows, length);
-    println!(
-        "{rate} packets a second for {length:?} without loss; one reconfiguration each {period:?}"
-    );
+    println!("{rate} packets a second for {length:?} without loss");
 
+    let (start, before) = (Instant::now(), traffic.sent());
     let plan = steps(count, &mut random);
-    let start = Instant::now();
     let slowest = traffic.during(|| {
-        let mut slowest = Duration::ZERO;
-        for (number, step) in (0..).zip(plan) {
+        let _churn = Churn::start(&bed);
+        let paced = (0..).zip(plan).map(|(number, step)| {
             std::thread::sleep((period * number).saturating_sub(start.elapsed()));
-            slowest = slowest.max(portal.reconfigure(step));
-        }
-        slowest
+            portal.reconfigure(step)
+        });
+        paced.max().unwrap_or_default()
     });
     let took = start.elapsed();
     println!(
-        "took {took:?}, the slowest reconfiguration {slowest:?}; {} packets in all",
-        traffic.sent()
+        "{count} reconfigurations in {took:?}, the slowest {slowest:?}, under {} packets",
+        traffic.sent() - before
     );
     portal.show_all_ports();
-    let counters = portal.tpd.counters_at_rest().unwrap();
-    let arrivals = traffic.arrivals(&flows);
-    let wrong = [
-        traffic.losses(&flows, &arrivals),
-        impure(&flows, &arrivals),
-        unseen(&flows, &arrivals),
-    ]
-    .concat();
-    let drops = portal.tpd.tpctl(&["show", "drops"]).unwrap();
-    assert!(
-        wrong.is_empty(),
-        "{}\n{}",
-        wrong.join("\n"),
-        String::from_utf8_lossy(&drops.stdout)
-    );
-    assert_counters_close(&counters);
+    portal.assert_flawless(&traffic, &flows);
     let rest = took.saturating_sub(length);
     assert!(
         lasts(&mut traffic, &flows, rest),
         "the rate that was carried before is no longer"
     );
+}
+
+#[test]
+fn reconfigurations_end_under_more_traffic_than_is_carried() {
+    let mut random = fastrand::Rng::new();
+    let (bed, mut flows) = (Bed::new(), flows::flows());
+    // What steering drops is no load.
+    flows.retain(|flow| flow.always);
+    let mut portal = Portal::start(&bed);
+    let mut traffic = Traffic::new(&bed, &flows, Rate::FlatOut);
+    traffic.during(|| {
+        // A reconfiguration that fails is a panic.
+        for step in steps(UNDER_LOAD, &mut random) {
+            portal.reconfigure(step);
+        }
+    });
+    portal.show_all_ports();
+    let arrivals = traffic.arrivals(&flows);
+    let mixed = impure(&flows, &arrivals);
+    assert!(mixed.is_empty(), "{}", mixed.join("\n"));
+    let lost = traffic.losses(&flows, &arrivals);
+    assert!(!lost.is_empty(), "all was carried: that was no load");
+    assert_counters_close(&portal.tpd.counters_at_rest().unwrap());
 }
 
 /// The daemon, and the configuration in force.
@@ -132,6 +147,26 @@ impl<'a> Portal<'a> {
         self.reload();
     }
 
+    /// Nothing lost, nothing mixed, every look seen, every equation closed.
+    fn assert_flawless(&self, traffic: &Traffic, flows: &[Flow]) {
+        let counters = self.tpd.counters_at_rest().unwrap();
+        let arrivals = traffic.arrivals(flows);
+        let wrong = [
+            traffic.losses(flows, &arrivals),
+            impure(flows, &arrivals),
+            unseen(flows, &arrivals),
+        ]
+        .concat();
+        let drops = self.tpd.tpctl(&["show", "drops"]).unwrap();
+        assert!(
+            wrong.is_empty(),
+            "{}\n{}",
+            wrong.join("\n"),
+            String::from_utf8_lossy(&drops.stdout)
+        );
+        assert_counters_close(&counters);
+    }
+
     fn reload(&self) -> tp_api::Reload {
         let directory = self.bed.lab.directory();
         std::fs::write(directory.join("tpd.toml"), self.plan.text(directory)).unwrap();
@@ -142,7 +177,8 @@ impl<'a> Portal<'a> {
 /// Traffic at the first rate that is carried for this long, and the rate.
 fn carried(bed: &Bed, flows: &[Flow], length: Duration) -> (Traffic, u64) {
     for rate in RATES {
-        let mut traffic = Traffic::new(bed, flows, rate);
+        let pace = Rate::PacketsPerSecond(NonZeroU64::new(rate).unwrap());
+        let mut traffic = Traffic::new(bed, flows, pace);
         if lasts(&mut traffic, flows, length) {
             return (traffic, rate);
         }
