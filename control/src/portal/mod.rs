@@ -20,8 +20,8 @@ use tp_xsk::{ChunkSize, Magazine, Pages, Region, RegionConfig, RegionError};
 
 use crate::compile::{self, CompileError, Compiled, compile};
 use crate::model::{HugePages, KernelView, Model, Name};
-pub use ports::BindError;
 use port_totals::PortTotals;
+pub use ports::BindError;
 use ports::Bound;
 use totals::Totals;
 
