@@ -82,11 +82,11 @@ impl Bed {
     }
 
     /// Sends a frame from an upstream's side and asserts which counters move.
-    fn from_lan(&self, frame: &[u8], expected: &[&str]) {
+    fn lan(&self, frame: &[u8], expected: &[&str]) {
         self.assert_moves(&self.ix, frame, expected);
     }
 
-    fn from_access(&self, frame: &[u8], expected: &[&str]) {
+    fn access(&self, frame: &[u8], expected: &[&str]) {
         self.assert_moves(&self.cl, frame, expected);
     }
 
@@ -141,7 +141,7 @@ fn datagram(payload: usize) -> Udp {
     Udp {
         source: 5000,
         destination: 5001,
-        payload: (0..payload).map(|byte| (byte % 251) as u8).collect(),
+        payload: (0..=250).cycle().take(payload).collect(),
     }
 }
 
@@ -170,74 +170,74 @@ fn each_drop_of_steering_has_its_counter() {
 
     for (length, why) in [(14, "no network header"), (30, "in the network header")] {
         println!("{why}");
-        bed.from_lan(&whole.build()[..length], &["ix0 truncated"]);
+        bed.lan(&whole.build()[..length], &["ix0 truncated"]);
     }
     let mut frame = to_client_a();
     frame.version = Field::Is(6);
-    bed.from_lan(&from_isp2(frame).build(), &["ix0 malformed"]);
+    bed.lan(&from_isp2(frame).build(), &["ix0 malformed"]);
     let mut frame = to_client_a();
     frame.ihl = Field::Is(4);
-    bed.from_lan(&from_isp2(frame).build(), &["ix0 malformed"]);
+    bed.lan(&from_isp2(frame).build(), &["ix0 malformed"]);
 
     let other_member = MacAddr::new([2, 0, 0, 0, 7, 7]);
     let stray = Frame {
         destination: other_member,
         ..whole.clone()
     };
-    bed.from_lan(&stray.build(), &["ix0 not-for-us"]);
+    bed.lan(&stray.build(), &["ix0 not-for-us"]);
     for group in [[0xff; 6], [1, 0, 0x5e, 0, 0, 5]] {
         let to_all = Frame {
             destination: MacAddr::new(group),
             ..whole.clone()
         };
-        bed.from_lan(&to_all.build(), &["ix0 group-address"]);
+        bed.lan(&to_all.build(), &["ix0 group-address"]);
     }
     let odd = from_isp2(Network::Raw(0x88f7, vec![0; 50]));
-    bed.from_lan(&odd.build(), &["ix0 ethertype"]);
+    bed.lan(&odd.build(), &["ix0 ethertype"]);
     let three = whole.clone().tag(Tag::s(1)).tag(Tag::c(2)).tag(Tag::c(3));
-    bed.from_lan(&three.build(), &["ix0 ethertype"]);
+    bed.lan(&three.build(), &["ix0 ethertype"]);
 
     let strange = Frame {
         source: THIRD,
         ..whole.clone()
     };
-    bed.from_lan(&strange.build(), &["ix0 unknown-source"]);
+    bed.lan(&strange.build(), &["ix0 unknown-source"]);
     // The upstream is untagged: the same router in a VLAN is somebody else.
-    bed.from_lan(
+    bed.lan(
         &whole.clone().tag(Tag::c(5)).build(),
         &["ix0 unknown-source"],
     );
     // A VID of 0 is no VLAN (IEEE 802.1Q priority tag).
-    bed.from_lan(
+    bed.lan(
         &whole.tag(Tag::c(0)).build(),
         &["ix0 redirected", "worker rx", "worker tx"],
     );
 
     let mut other_key = gre(from_client_a());
     other_key.key = Some(77);
-    bed.from_access(
+    bed.access(
         &on_access(Ipv4::new(A, PORTAL, other_key)),
         &["cl0 unknown-tunnel"],
     );
     let mut no_key = gre(from_client_a());
     no_key.key = None;
-    bed.from_access(
+    bed.access(
         &on_access(Ipv4::new(A, PORTAL, no_key)),
         &["cl0 unknown-tunnel"],
     );
-    bed.from_access(
+    bed.access(
         &on_access(Ipv4::new(A, PORTAL, from_client_a())),
         &["cl0 unknown-tunnel"],
     );
     let mut routing = gre(from_client_a());
     routing.odd_flags = 0x4000;
-    bed.from_access(
+    bed.access(
         &on_access(Ipv4::new(A, PORTAL, routing)),
         &["cl0 gre-unsupported"],
     );
     let mut version = gre(from_client_a());
     version.odd_flags = 1;
-    bed.from_access(
+    bed.access(
         &on_access(Ipv4::new(A, PORTAL, version)),
         &["cl0 gre-unsupported"],
     );
@@ -248,7 +248,7 @@ fn each_drop_of_steering_has_its_counter() {
 fn each_drop_of_a_packet_from_an_upstream_has_its_counter() {
     let bed = Bed::new("drops-inward");
     let lan = |packet: Ipv4, reason| {
-        bed.from_lan(
+        bed.lan(
             &from_isp2(packet).build(),
             &["ix0 redirected", "worker rx", reason],
         );
@@ -307,7 +307,7 @@ fn each_drop_of_a_packet_from_an_upstream_has_its_counter() {
         Ipv6Addr::LOCALHOST,
         Ipv6Payload::Raw(59, Vec::new()),
     );
-    bed.from_lan(
+    bed.lan(
         &from_isp2(ipv6).build(),
         &["ix0 redirected", "worker rx", "worker inner-unsupported"],
     );
@@ -318,7 +318,7 @@ fn each_drop_of_a_packet_from_an_upstream_has_its_counter() {
 fn each_drop_of_a_packet_from_a_tunnel_has_its_counter() {
     let bed = Bed::new("drops-outward");
     let access = |packet: Ipv4, reason| {
-        bed.from_access(&on_access(packet), &["cl0 redirected", "worker rx", reason]);
+        bed.access(&on_access(packet), &["cl0 redirected", "worker rx", reason]);
     };
 
     // Client b's address, an address of nobody's, and the server's own.
@@ -434,7 +434,7 @@ fn a_packet_that_the_device_does_not_take_is_counted() {
         .unwrap();
     let tunnel = Client::A.tunnel_spec(Isp::Two);
     let inner = Gre::new(Some(2), GrePayload::Ipv4(Box::new(from_client_a())));
-    bed.from_access(
+    bed.access(
         &on_access(Ipv4::new(tunnel.local, tunnel.remote, inner)),
         &["cl0 redirected", "worker rx", "worker tx-busy"],
     );

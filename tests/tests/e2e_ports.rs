@@ -65,7 +65,7 @@ fn the_upstreams_port_vanishes_under_traffic_and_returns() {
     let flow = |from: &Ns, to: &Ns, source: Ipv4Addr, destination: Ipv4Addr| {
         let flow = UdpFlow::new(from, to, destination).source(source);
         flow.packets_per_second(1000)
-            .lasting(Duration::from_secs(60))
+            .lasting(Duration::from_secs(150))
             .start()
             .unwrap()
     };
@@ -219,7 +219,7 @@ fn a_port_is_added_and_removed_by_a_reload() {
         assert_counters_close(&counters);
         let ports = counters["ports"].as_array().expect("a list");
         let ex0 = ports.iter().find(|port| port["port"] == "ex0").unwrap();
-        assert!(ex0["steering"]["redirected"].as_u64() >= Some(3), "{ex0:#}");
+        assert!(ex0["steering"]["redirected"].as_u64() >= Some(2), "{ex0:#}");
 
         reload(&site, &good);
         route_through(&site, Ipv4Addr::new(192, 0, 2, 10));
@@ -339,7 +339,7 @@ fn a_far_end_is_followed_to_another_gateway() {
     )
     .unwrap();
     site.assert_forwards();
-    assert_eq!(forwarded(), 3, "the echo replies went by the other gateway");
+    assert_eq!(forwarded(), 2, "the echo replies went by the other gateway");
 
     // Without any route the far end is unreachable; with one it is reached again.
     exchange

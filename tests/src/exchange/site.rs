@@ -17,7 +17,7 @@ const POLL: Duration = Duration::from_millis(20);
 
 /// Between echo requests. Once a reply came, `ping` waits for the last one no longer than this, or two round trips
 /// (ping(8), `-W`): on a machine full of other work a shorter interval makes losses of late replies.
-const PING: Duration = Duration::from_millis(250);
+const PING: Duration = Duration::from_secs(1);
 
 /// A laboratory and its portal.
 #[derive(Debug)]
@@ -84,13 +84,15 @@ impl Site {
         }
     }
 
-    /// Three echo requests of a client to the server.
+    /// Two echo requests of a client to the server.
     ///
     /// # Errors
     /// `ping` could not run; loss is no error.
     pub fn ping(&self, client: Client) -> Result<PingReport, TrafficError> {
         let ping = Ping::new(SERVER).source(client.address());
-        ping.interval(PING).run(self.exchange.client(client))
+        ping.count(2)
+            .interval(PING)
+            .run(self.exchange.client(client))
     }
 
     /// Asserts that both clients reach the server, and that nothing is lost.
