@@ -24,11 +24,10 @@ use crate::tables::{ClientSlot, TunnelSlot};
 const TICK_SHIFT: u32 = 7;
 /// Fraction bits of [`MeterSpec::per_byte`].
 const FRACTION: u32 = 16;
-/// How far ahead of a full bucket's depth a word may be, in ticks: 1.07 s. A worker reads the clock once a
-/// burst and may be preempted before it charges; if it came back later than this, it would take the
-/// meter for an idle one and give away one burst. It is no longer than that, because a word that was written
-/// under a lower rate is as far ahead: a raised rate is in force after this time at the latest.
-const SKEW: u64 = 1 << (30 + TICK_SHIFT);
+/// How far the clocks of two workers may differ, in ticks: 73 minutes. A worker reads the clock
+/// once a burst and may be preempted before it charges; if it came back later than this, it would
+/// take the meter for an idle one and give away one burst.
+const SKEW: u64 = 1 << (42 + TICK_SHIFT);
 
 /// A rate and a depth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,8 +88,7 @@ pub(crate) enum Direction {
 
 /// The fill levels of all meters: by (client, direction) and (tunnel, direction).
 ///
-/// Rates are not here but in the tables: a change of rate keeps the time until which a bucket is paid for, at
-/// most [`SKEW`] beyond its new depth.
+/// Rates are not here but in the tables: a change of rate keeps the level.
 #[derive(Debug)]
 pub struct Meters {
     // Padded: two clients served by two workers never contend for a cache line.

@@ -175,8 +175,7 @@ fn a_worker_whose_clock_is_behind_gives_no_gift() {
     let meter = Meter::default();
     let now = 10_000 * SECOND;
     assert!(meter.charge(spec, Nanos(now), 1000));
-    // Workers share one clock: a second is a worker that was preempted between its clock and its charge.
-    for behind in [0, 1, SECOND] {
+    for behind in [0, 1, SECOND, 4000 * SECOND] {
         assert!(
             !meter.charge(spec, Nanos(now - behind), 1),
             "{behind} ns behind"
@@ -219,26 +218,6 @@ fn charges_and_refunds_of_many_workers_leave_the_bucket_as_it_was() {
     });
     assert!(meter.charge(spec, now, 1_000));
     assert!(!meter.charge(spec, now, 1));
-}
-
-#[test]
-fn a_raised_rate_is_soon_in_force_however_empty_the_bucket_was() {
-    let slow = MeterSpec::new(8_000, 64 << 10).expect("in range");
-    let fast = MeterSpec::new(1_000_000_000, 64 << 10).expect("in range");
-    let meter = Meter::default();
-    let now = 5 * SECOND;
-    // Empty under 8 kbit/s: paid for until 65 s later.
-    while meter.charge(slow, Nanos(now), 1_000) {}
-    assert!(meter.charge(fast, Nanos(now + 2 * SECOND), 1_000));
-}
-
-#[test]
-fn a_lowered_rate_does_not_refuse_for_longer_than_its_bucket_takes_to_fill() {
-    let slow = MeterSpec::new(1_000_000, 10_000).expect("in range");
-    let fast = MeterSpec::new(1_000_000_000, 64 << 10).expect("in range");
-    let meter = Meter::default();
-    while meter.charge(fast, Nanos(SECOND), 1_000) {}
-    assert!(meter.charge(slow, Nanos(SECOND + SECOND / 10), 1_000));
 }
 
 proptest! {
