@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tp_pipeline::Snapshot;
+use tp_pipeline::{ClientSlot, Snapshot, TunnelSlot};
 
 use super::{Portal, PortalError};
 use crate::compile::Compiled;
@@ -23,6 +23,7 @@ impl Portal {
         if next.steering == self.compiled.steering && next.names == self.compiled.names {
             // No ingress changes hands, so no packet can be steered under an id that `next` lacks.
             self.publish(&next, None)?;
+            self.renew_meters(&next);
             self.compiled = next;
             return Ok(());
         }
@@ -32,6 +33,7 @@ impl Portal {
             return Err(self.restore(&next).err().unwrap_or(refused));
         }
         self.publish(&next, None)?;
+        self.renew_meters(&next);
         self.free_what_retired(&next);
         self.compiled = next;
         Ok(())
@@ -69,6 +71,22 @@ impl Portal {
         self.steering.apply(&old)?;
         self.settle()?;
         self.publish(&self.compiled, None)
+    }
+
+    /// A client or tunnel whose rates changed starts with full buckets: one that was emptied under a low rate is
+    /// paid for far ahead, and would refuse everything under a higher one until then.
+    fn renew_meters(&self, next: &Compiled) {
+        let (before, after) = (&self.compiled.tables, &next.tables);
+        for (slot, pair) in (0..).zip(before.clients.iter().zip(&after.clients)) {
+            if matches!(pair, (Some(a), Some(b)) if a.rates != b.rates) {
+                self.meters.reset_client(ClientSlot(slot));
+            }
+        }
+        for (slot, pair) in (0..).zip(before.tunnels.iter().zip(&after.tunnels)) {
+            if matches!(pair, (Some(a), Some(b)) if a.rates != b.rates) {
+                self.meters.reset_tunnel(TunnelSlot(slot));
+            }
+        }
     }
 
     fn free_what_retired(&mut self, next: &Compiled) {
