@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tp_pipeline::{ClientSlot, Snapshot, TunnelSlot};
+use tp_worker::Epoch;
 
 use super::{Portal, PortalError};
 use crate::compile::Compiled;
@@ -18,21 +19,28 @@ impl Portal {
     /// nothing steered under the old maps is under way, publish without the old.
     ///
     /// # Errors
-    /// Where a steering map refuses an update, or a worker does not answer, the old maps and tables are put back.
+    /// Where a steering map refuses an update, or a worker does not answer, the old maps and tables are put back;
+    /// a worker that has not answered finds the old tables whenever it looks.
     pub(super) fn change(&mut self, next: Compiled) -> Result<(), PortalError> {
         if next.steering == self.compiled.steering && next.names == self.compiled.names {
             // No ingress changes hands, so no packet can be steered under an id that `next` lacks.
-            self.publish(&next, None)?;
+            if let Err(refused) = self.publish(&next, None) {
+                self.show(&self.compiled, None);
+                return Err(refused);
+            }
             self.renew_meters(&next);
             self.compiled = next;
             return Ok(());
         }
-        self.publish(&next, Some(&self.compiled))?;
-        if let Err(refused) = self.steer(&next) {
+        if let Err(refused) = self.publish(&next, Some(&self.compiled)) {
+            // The maps name the old slots alone.
+            self.show(&self.compiled, None);
+            return Err(refused);
+        }
+        if let Err(refused) = self.steer(&next).and_then(|()| self.publish(&next, None)) {
             // If the way back fails too, both generations stay published: no packet loses its tables.
             return Err(self.restore(&next).err().unwrap_or(refused));
         }
-        self.publish(&next, None)?;
         self.renew_meters(&next);
         self.free_what_retired(&next);
         self.compiled = next;
@@ -40,11 +48,16 @@ impl Portal {
     }
 
     fn publish(&self, current: &Compiled, retiring: Option<&Compiled>) -> Result<(), PortalError> {
-        let epoch = self.fleet.publish(Snapshot {
+        let epoch = self.show(current, retiring);
+        Ok(self.fleet.wait_seen(epoch, STEP)?)
+    }
+
+    /// Publishes without waiting for who has seen it.
+    fn show(&self, current: &Compiled, retiring: Option<&Compiled>) -> Epoch {
+        self.fleet.publish(Snapshot {
             current: Arc::clone(&current.tables),
             retiring: retiring.map(|r| Arc::clone(&r.tables)),
-        });
-        Ok(self.fleet.wait_seen(epoch, STEP)?)
+        })
     }
 
     /// Steers by these maps alone.
