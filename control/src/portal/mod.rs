@@ -44,7 +44,7 @@ pub enum PortalError {
     #[error("the steering maps")]
     Steering(#[from] tp_ebpf::ApplyError),
     /// The kernel does not say when programs have left the old maps.
-    #[error("waiting for running programs (membarrier)")]
+    #[error("waiting until no CPU runs the steering program with what it read from the old maps")]
     Barrier(#[source] std::io::Error),
     /// The steering counters could not be read.
     #[error("reading the steering counters")]
