@@ -238,6 +238,25 @@ fn a_port_is_added_and_removed_by_a_reload() {
     finish(site);
 }
 
+#[test]
+fn a_ports_modes_change_by_a_restart_only() {
+    let site = site("ports-mode");
+    let good = ConfigText::default().text(site.exchange.lab.directory());
+    for setting in ["mode = \"copy\"", "xdp = \"generic\""] {
+        let bad = good.replace("[ports.cl0]\n", &format!("[ports.cl0]\n{setting}\n"));
+        assert_ne!(bad, good);
+        let output = site.tpd.reload(&bad).unwrap();
+        assert!(!output.status.success(), "{setting}: {output:?}");
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        let name = setting.split(' ').next().unwrap_or_default();
+        let reason = format!("{name} of port cl0 cannot change while tpd runs");
+        assert!(told.contains(&reason), "{told}");
+        site.assert_forwards();
+    }
+    reload(&site, &good);
+    finish(site);
+}
+
 fn reload(site: &Site, text: &str) {
     let output = site.tpd.reload(text).unwrap();
     assert!(output.status.success(), "{output:?}");

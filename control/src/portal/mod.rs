@@ -9,6 +9,7 @@ mod ports;
 mod show;
 mod totals;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
@@ -59,7 +60,7 @@ pub enum PortalError {
     #[error("{what} cannot change while tpd runs; restart it with the new configuration")]
     NeedsRestart {
         /// Which.
-        what: &'static str,
+        what: Cow<'static, str>,
     },
 }
 
@@ -308,7 +309,7 @@ fn region_config(model: &Model) -> RegionConfig {
     }
 }
 
-/// Threads, memory and paths are made once.
+/// Threads, memory and paths are made once; a port's sockets and its program keep their modes for life.
 fn check_restart(old: &Model, new: &Model) -> Result<(), PortalError> {
     let (a, b) = (&old.portal, &new.portal);
     let fixed = [
@@ -320,7 +321,24 @@ fn check_restart(old: &Model, new: &Model) -> Result<(), PortalError> {
         ("the state directory", a.state != b.state),
     ];
     match fixed.into_iter().find(|(_, changed)| *changed) {
-        Some((what, _)) => Err(PortalError::NeedsRestart { what }),
-        None => Ok(()),
+        Some((what, _)) => Err(PortalError::NeedsRestart { what: what.into() }),
+        None => check_restart_of_ports(old, new),
     }
+}
+
+fn check_restart_of_ports(old: &Model, new: &Model) -> Result<(), PortalError> {
+    for (name, before) in &old.ports {
+        let Some(after) = new.ports.get(name) else {
+            continue;
+        };
+        let fixed = [
+            ("mode", before.mode != after.mode),
+            ("xdp", before.xdp != after.xdp),
+        ];
+        if let Some((setting, _)) = fixed.into_iter().find(|(_, changed)| *changed) {
+            let what = format!("{setting} of port {name}").into();
+            return Err(PortalError::NeedsRestart { what });
+        }
+    }
+    Ok(())
 }
