@@ -266,3 +266,35 @@ fn more_workers_than_queues_are_refused() {
         ["65 workers are more than the 64 queues that a port may have"]
     );
 }
+
+/// A file whose one upstream lists this many source MACs, or one fewer beside one that the kernel resolves.
+fn with_source_macs(count: u16, resolved: bool) -> String {
+    let mac = |n: u16| format!("\"02:00:00:00:{:02x}:{:02x}\"", n >> 8, n & 0xff);
+    let macs: Vec<String> = (0..count - u16::from(resolved)).map(mac).collect();
+    let second = "[upstreams.isp2]\nport = \"ix0\"\nnext_hop = \"192.0.2.2\"\n";
+    format!(
+        "[portal]\nworkers = [0]\n[ports.ix0]\n[upstreams.isp1]\nport = \"ix0\"\nnext_hop = \"192.0.2.1\"\n\
+         source_macs = [{}]\n{}",
+        macs.join(", "),
+        if resolved { second } else { "" }
+    )
+}
+
+#[test]
+fn source_macs_fill_half_of_the_steering_map() {
+    // A change needs room for the old and the new in a map of 16,384.
+    for resolved in [false, true] {
+        let parse = |count| {
+            let text = with_source_macs(count, resolved);
+            tp_control::config::parse("portal.toml", &text, &[0].into())
+        };
+        assert!(parse(8192).is_ok());
+        let report = parse(8193).unwrap_err();
+        let message = report.problems()[0].to_string();
+        assert_eq!(
+            message,
+            "8193 source MACs are more than the 8192 that steering holds"
+        );
+        assert!(report.places()[0].line > 3, "it has a place");
+    }
+}

@@ -20,7 +20,7 @@ use tp_wire::MacAddr;
 use crate::model::{self, KernelView, Model, Name};
 use routes::RouteTable;
 pub use slots::{Allocated, Slots, TagSource};
-pub use steering::{UpstreamIdentity, next_hop_mac, source_macs};
+pub use steering::{MAX_SOURCE_MACS, UpstreamIdentity, next_hop_mac, source_macs};
 
 /// Why a valid model cannot be compiled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -15,6 +15,10 @@ use super::slots::Slots;
 use super::{CompileError, View, narrow};
 use crate::model::{self, KernelView, Name};
 
+/// Most source MACs of all upstreams together: half of the map, since a change writes new keys before it removes
+/// old ones, so that the map holds both for a while.
+pub const MAX_SOURCE_MACS: usize = MAX_LINKS / 2;
+
 /// By what steering knows an upstream: where its frames arrive, and from which MACs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UpstreamIdentity {
@@ -113,11 +117,16 @@ impl View<'_> {
                 .insert(allocated.identity, SlotRef { slot, tag, ingress });
         }
         state.links = self.links();
-        check("source MACs of upstreams", state.links.len(), MAX_LINKS)?;
+        check(
+            "source MACs of upstreams",
+            state.links.len(),
+            MAX_SOURCE_MACS,
+        )?;
+        // Half of the map, as for MAX_SOURCE_MACS.
         check(
             "addresses of the portal",
             state.local_addrs.len(),
-            MAX_LOCAL_ADDRS,
+            MAX_LOCAL_ADDRS / 2,
         )?;
         Ok(state)
     }
@@ -148,8 +157,6 @@ impl View<'_> {
 }
 
 fn check(what: &'static str, count: usize, limit: usize) -> Result<(), CompileError> {
-    // A change writes new keys before it removes old ones, so each map holds both for a while.
-    let limit = limit / 2;
     if narrow(count) > narrow(limit) {
         return Err(CompileError::TooMany { what, count, limit });
     }

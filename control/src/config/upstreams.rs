@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use miette::{Diagnostic, SourceSpan};
 use thiserror::Error;
-use tp_pipeline::abi::MAX_LINKS;
 use tp_wire::MacAddr;
 
 use super::raw::{RawFile, RawTag, RawUpstream, RawVlan, Text, span};
 use super::report::{Problems, Spans};
 use super::text::{self, ValueProblem};
+use crate::compile::MAX_SOURCE_MACS;
 use crate::model::{Name, NextHop, Upstream, Vlan};
 
 /// Most VLAN tags that steering reads (docs/steering.md, step 3).
@@ -143,12 +143,19 @@ pub(super) fn upstreams(
             upstreams.insert(name.clone(), upstream);
         }
     }
-    let count = claims.macs.len();
-    if let (true, Some((_, last))) = (count > MAX_LINKS, raw.upstreams.entries.last_key_value()) {
+    // What the kernel will resolve is one each.
+    let resolved = |upstream: &&Upstream| {
+        upstream.source_macs.is_empty() && matches!(upstream.next_hop, NextHop::Address(_))
+    };
+    let count = claims.macs.len() + upstreams.values().filter(resolved).count();
+    if let (true, Some((_, last))) = (
+        count > MAX_SOURCE_MACS,
+        raw.upstreams.entries.last_key_value(),
+    ) {
         let at = last.name_at;
         problems.push(UpstreamProblem::TooManyMacs {
             count,
-            limit: MAX_LINKS,
+            limit: MAX_SOURCE_MACS,
             at,
         });
     }
