@@ -265,3 +265,33 @@ fn a_mac_that_two_upstreams_have_is_steered_to_neither() {
     );
     assert!(links([2, 0, 0, 0, 2, 2]).is_empty());
 }
+
+#[test]
+fn more_receive_queues_than_a_port_may_have() {
+    let set = |queues| {
+        check(
+            &FILE.replace("[0, 1]", "[0, 1]\nmemory = { frames = 262144 }"),
+            move |kernel| kernel.links.get_mut("lan0").unwrap().rx_queues = queues,
+        )
+    };
+    assert!(set(64).errors.is_none());
+    insta::assert_snapshot!(rendered(&set(65).errors.expect("should be refused")));
+}
+
+#[test]
+fn fewer_frames_than_the_sockets_lend() {
+    // Two ports with two receive queues each; 2,048 frames a socket.
+    let set = |frames: u32| {
+        let memory = format!("[0, 1]\nmemory = {{ frames = {frames} }}");
+        check(&FILE.replace("[0, 1]", &memory), |_| ())
+    };
+    assert!(set(8192).errors.is_none());
+    insta::assert_snapshot!(rendered(&set(8191).errors.expect("should be refused")));
+}
+
+#[test]
+fn the_default_number_of_frames_has_no_place_of_its_own() {
+    let message = refused(|kernel| kernel.links.get_mut("lan0").unwrap().rx_queues = 7);
+    assert!(message.contains("9 sockets"), "{message}");
+    assert!(message.contains("18432"), "{message}");
+}

@@ -25,7 +25,7 @@ use thiserror::Error;
 
 use crate::model::Model;
 pub use clients::ClientProblem;
-pub use kernel::{KernelCheck, KernelProblem, check_kernel, max_mtu};
+pub use kernel::{CHUNKS_OF_A_SOCKET, KernelCheck, KernelProblem, check_kernel, max_mtu};
 pub use portal::PortalProblem;
 pub use rates::RateProblem;
 use report::Problems;

@@ -225,6 +225,7 @@ fn memory(raw: &RawPortal, spans: &mut Spans, problems: &mut Problems) -> Memory
     else {
         return DEFAULT_MEMORY;
     };
+    spans.frames = frames.as_ref().map(span);
     let frames = frames
         .as_ref()
         .and_then(|n| problems.keep(number(n, "frames", FRAMES)));

@@ -146,6 +146,8 @@ pub struct Spans {
     pub workers: SourceSpan,
     /// The size of chunks, where it is given.
     pub chunk: Option<SourceSpan>,
+    /// The number of frames, where it is given.
+    pub frames: Option<SourceSpan>,
     /// Names of ports.
     pub ports: BTreeMap<Name, SourceSpan>,
     /// Next hops of upstreams.
@@ -176,6 +178,7 @@ impl Spans {
             source,
             workers: nowhere,
             chunk: None,
+            frames: None,
             ports: BTreeMap::new(),
             next_hops: BTreeMap::new(),
             tunnels: BTreeMap::new(),

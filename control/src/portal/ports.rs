@@ -5,14 +5,13 @@ use tp_pipeline::PortId;
 use tp_xsk::{BindMode, OpenError, RingSizes, Socket, SocketConfig};
 
 use super::{Portal, PortalError, chain};
+use crate::config::CHUNKS_OF_A_SOCKET;
 use crate::kernel::{OffloadError, SwitchedOff, switch_off};
 use crate::model::{self, Link, Name, XdpMode};
 
-/// Entries of each ring of a socket. Above the bursts of a NIC's or veth's own rings (256 to 1,024), and small enough
+/// Entries of each ring of a socket: what it may lend to the kernel is to receive into and to send from. Above the bursts of a NIC's or veth's own rings (256 to 1,024), and small enough
 /// that what is lent to the kernel stays in cache.
-const RING: u32 = 1024;
-/// Chunks that a socket may have lent to the kernel: to receive into, and to send from.
-const CHUNKS_OF_A_SOCKET: u32 = 2 * RING;
+const RING: u32 = CHUNKS_OF_A_SOCKET / 2;
 
 /// Why a port could not be taken into service.
 #[derive(Debug, thiserror::Error)]

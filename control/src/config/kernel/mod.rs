@@ -5,6 +5,7 @@ mod problem;
 use std::collections::BTreeMap;
 
 use miette::{Diagnostic as _, Severity};
+use tp_pipeline::abi::MAX_QUEUES;
 use tp_wire::MacAddr;
 
 use super::report::{Problems, Report, Spans, TunnelSpans};
@@ -47,6 +48,9 @@ pub struct KernelCheck {
     pub warnings: Option<Report>,
 }
 
+/// Frames that a socket may have lent to the kernel: 1,024 to receive into, and 1,024 to send from.
+pub const CHUNKS_OF_A_SOCKET: u32 = 2048;
+
 /// Largest MTU of a port whose frames are received into chunks of `chunk` bytes: the kernel keeps
 /// 256 bytes in front (`XDP_PACKET_HEADROOM` of linux/bpf.h), and a frame has an Ethernet header
 /// and up to two VLAN tags besides its packet.
@@ -66,6 +70,7 @@ pub fn check_kernel(model: &Model, kernel: &KernelView, spans: &Spans) -> Kernel
     for name in model.ports.keys() {
         check_port(name, model, kernel, spans, &mut problems);
     }
+    check_frames(model, kernel, spans, &mut problems);
     check_upstreams(model, kernel, spans, &mut problems);
     for (name, tunnel) in &model.tunnels {
         if let Some(places) = spans.tunnels.get(name) {
@@ -118,6 +123,14 @@ fn check_port(
             chunk_at: spans.chunk,
         });
     }
+    if link.rx_queues as usize > MAX_QUEUES {
+        problems.push(KernelProblem::TooManyQueues {
+            port: name.clone(),
+            rx: link.rx_queues,
+            limit: MAX_QUEUES,
+            at,
+        });
+    }
     let workers = model.portal.workers.len();
     let queues = link.rx_queues.min(link.tx_queues);
     if workers > queues as usize {
@@ -132,6 +145,34 @@ fn check_port(
             at: spans.workers,
             port_at: at,
         });
+    }
+}
+
+/// Every receive queue has a socket, and all sockets share the frames.
+fn check_frames(model: &Model, kernel: &KernelView, spans: &Spans, problems: &mut Problems) {
+    let links = model.ports.keys().filter_map(|name| {
+        let (link, at) = (kernel.links.get(name)?, spans.ports.get(name)?);
+        Some((name, link.rx_queues, *at))
+    });
+    let sockets = links.clone().map(|(_, queues, _)| queues).sum::<u32>();
+    let (needed, frames) = (
+        sockets.saturating_mul(CHUNKS_OF_A_SOCKET),
+        model.portal.memory.frames,
+    );
+    let mut before = 0_u32;
+    for (port, queues, at) in links {
+        before = before.saturating_add(queues.saturating_mul(CHUNKS_OF_A_SOCKET));
+        if before > frames {
+            problems.push(KernelProblem::Frames {
+                port: port.clone(),
+                sockets,
+                needed,
+                frames,
+                at,
+                frames_at: spans.frames,
+            });
+            return;
+        }
     }
 }
 

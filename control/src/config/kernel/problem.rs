@@ -65,6 +65,44 @@ pub enum KernelProblem {
         #[label("this port")]
         port_at: SourceSpan,
     },
+    /// More receive queues than the socket map has places.
+    #[error("port {port} has {rx} receive queues, more than the {limit} that a port may have")]
+    #[diagnostic(help("ethtool -L {port} combined {limit}"))]
+    TooManyQueues {
+        /// The port.
+        port: Name,
+        /// Receive queues.
+        rx: u32,
+        /// How many there may be.
+        limit: usize,
+        /// Its place.
+        #[label("too many queues")]
+        at: SourceSpan,
+    },
+    /// Too few frames for the sockets.
+    #[error(
+        "{sockets} sockets, one for each receive queue of every port, lend up to {needed} frames to the kernel, and \
+         there are {frames}"
+    )]
+    #[diagnostic(help(
+        "memory = {{ frames = {needed} }}, or fewer queues: ethtool -L {port} combined N"
+    ))]
+    Frames {
+        /// The port at which they run out.
+        port: Name,
+        /// Sockets of all ports.
+        sockets: u32,
+        /// Frames that they may need.
+        needed: u32,
+        /// Frames that there are.
+        frames: u32,
+        /// Its place.
+        #[label(primary, "they run out here")]
+        at: SourceSpan,
+        /// Where their number is given.
+        #[label("the number of frames is set here")]
+        frames_at: Option<SourceSpan>,
+    },
     /// A tunnel from an address that is not ours.
     #[error("{address}, the local address of tunnel {tunnel}, is not an address of this host")]
     #[diagnostic(help("ip address add {address}/32 dev DEVICE, or name an address that is there"))]
