@@ -159,6 +159,7 @@ impl Portal {
             }
             return Err(refused);
         }
+        portal.release_strays();
         Ok(portal)
     }
 

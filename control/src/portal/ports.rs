@@ -326,6 +326,33 @@ impl Portal {
         self.release(name, bound);
     }
 
+    /// Takes the program off the devices of this namespace that the model does not have: a predecessor's ports.
+    pub(super) fn release_strays(&self) {
+        let pins = match self.pins.list() {
+            Ok(pins) => pins,
+            Err(error) => {
+                let error = chain(&error);
+                tracing::warn!(error, "ports of a predecessor may still be held");
+                return;
+            }
+        };
+        let here = |ifindex| self.view.links.values().any(|l| l.ifindex == ifindex);
+        let strays = pins.into_iter().filter(|pin| {
+            !self.model.ports.contains_key(&pin.device) && pin.ifindex.is_none_or(here)
+        });
+        for pin in strays {
+            let port = pin.device;
+            match self.pins.release(&port) {
+                Ok(_) => tracing::info!(port, "released: it was held, and is no port any more"),
+                Err(error) => tracing::warn!(
+                    port,
+                    error = chain(&error),
+                    "the program may still be on the device"
+                ),
+            }
+        }
+    }
+
     /// Takes the program off a device and gives it its offloads back. A device that is gone needs neither.
     fn release(&mut self, name: &str, bound: Bound) {
         if let Err(error) = self.pins.release(name) {
