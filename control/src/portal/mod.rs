@@ -23,7 +23,7 @@ use crate::compile::{self, CompileError, Compiled, compile};
 use crate::model::{HugePages, KernelView, Model, Name};
 use port_totals::PortTotals;
 pub use ports::BindError;
-use ports::Bound;
+use ports::{Bound, Retry};
 use totals::Totals;
 
 /// Why the portal could not start or change.
@@ -81,6 +81,8 @@ pub struct Portal {
     bound: BTreeMap<Name, Bound>,
     /// Ports that are not in service, with the reason.
     faults: BTreeMap<Name, BindError>,
+    /// When those are tried again, unless their device changes before.
+    retries: BTreeMap<Name, Retry>,
     totals: Totals,
     port_totals: PortTotals,
     started: Instant,
@@ -131,6 +133,7 @@ impl Portal {
             magazine: region.depot().magazine(),
             bound: BTreeMap::new(),
             faults: BTreeMap::new(),
+            retries: BTreeMap::new(),
             started: Instant::now(),
             model,
             view,
@@ -225,11 +228,15 @@ impl Portal {
             self.view = before;
             return Err(refused);
         }
+        let links = &self.view.links;
+        self.retries
+            .retain(|name, _| before.links.get(name) == links.get(name));
         self.bind_present();
         Ok(())
     }
 
-    /// Tries again to take ports into service whose device is there and that are not.
+    /// Tries again to take ports into service that are not; those that fail again and again less and less often,
+    /// since an attempt may block for seconds.
     pub fn retry_faults(&mut self) {
         if !self.faults.is_empty() {
             self.bind_present();

@@ -1,5 +1,7 @@
 //! Ports in and out of service: offloads, sockets, and the program on the device.
 
+use std::time::{Duration, Instant};
+
 use tp_ebpf::{Device, Mode};
 use tp_pipeline::PortId;
 use tp_xsk::{BindMode, OpenError, RingSizes, Socket, SocketConfig};
@@ -117,6 +119,27 @@ pub(super) struct Bound {
     offloads: SwitchedOff,
 }
 
+/// When a port that is not in service is tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Retry {
+    at: Instant,
+    wait: Duration,
+}
+
+impl Retry {
+    const FIRST: Duration = Duration::from_secs(1);
+    const LONGEST: Duration = Duration::from_secs(30);
+
+    /// After a failure at `now`: twice as long as before, up to the longest.
+    fn after(before: Option<Self>, now: Instant) -> Self {
+        let wait = before.map_or(Self::FIRST, |b| (2 * b.wait).min(Self::LONGEST));
+        Self {
+            at: now + wait,
+            wait,
+        }
+    }
+}
+
 impl Portal {
     /// Takes every port of the model that is not in service into service.
     pub(super) fn bind_all(&mut self) -> Result<(), PortalError> {
@@ -127,12 +150,18 @@ impl Portal {
         Ok(())
     }
 
-    /// As [`Self::bind_all`], for the ports whose device is there; what goes wrong is a fault of that port.
+    /// As [`Self::bind_all`], for the ports whose turn it is; what goes wrong is a fault of that port.
     pub(super) fn bind_present(&mut self) {
+        let now = Instant::now();
         for name in self.waiting_ports() {
-            match self.bind(&name) {
-                Ok(()) => drop(self.faults.remove(&name)),
-                Err(error) => drop(self.faults.insert(name, error)),
+            let retry = self.retries.get(&name).copied();
+            if retry.is_some_and(|retry| now < retry.at) {
+                continue;
+            }
+            if let Err(error) = self.bind(&name) {
+                let next = Retry::after(retry, Instant::now());
+                self.retries.insert(name.clone(), next);
+                self.faults.insert(name, error);
             }
         }
     }
@@ -165,6 +194,8 @@ impl Portal {
             self.unbind(&name);
         }
         self.faults
+            .retain(|name, _| self.model.ports.contains_key(name));
+        self.retries
             .retain(|name, _| self.model.ports.contains_key(name));
     }
 
@@ -218,6 +249,7 @@ impl Portal {
         };
         self.bound.insert(port(), bound);
         self.faults.remove(name);
+        self.retries.remove(name);
         Ok(())
     }
 
@@ -386,4 +418,23 @@ impl Portal {
 
 fn narrow(value: u32) -> u16 {
     u16::try_from(value).unwrap_or_else(|_| unreachable!("below MAX_PORTS and MAX_QUEUES"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_that_fails_is_tried_less_and_less_often() {
+        let now = Instant::now();
+        let mut last = None;
+        let waits: Vec<u64> = (0..7)
+            .map(|_| {
+                let next = Retry::after(last, now);
+                last = Some(next);
+                (next.at - now).as_secs()
+            })
+            .collect();
+        assert_eq!(waits, [1, 2, 4, 8, 16, 30, 30]);
+    }
 }
