@@ -223,23 +223,11 @@ impl Portal {
             port: port(),
             source,
         })?;
-        for queue in 0..link.rx_queues {
-            if let Err(error) = self.open_queue(name, id, &link, queue, settings) {
-                // What was opened so far is closed again: nothing half done stays.
-                let _ = self.fleet.detach(id, &mut self.magazine);
-                return Err(error);
-            }
-        }
-        let mode = match settings.xdp {
-            XdpMode::Native => Mode::Native,
-            XdpMode::Generic => Mode::Generic,
-        };
-        if let Err(source) = self.steering.put_on(&self.pins, &device, mode) {
+        if let Err(error) = self.serve(&device, id, &link, settings) {
+            // What was opened so far is closed again, and what was off is on: nothing half done stays.
             let _ = self.fleet.detach(id, &mut self.magazine);
-            return Err(BindError::Attach {
-                port: port(),
-                source,
-            });
+            restore(name, offloads);
+            return Err(error);
         }
         let bound = Bound {
             id,
@@ -251,6 +239,27 @@ impl Portal {
         self.faults.remove(name);
         self.retries.remove(name);
         Ok(())
+    }
+
+    fn serve(
+        &mut self,
+        device: &Device,
+        id: PortId,
+        link: &Link,
+        settings: model::Port,
+    ) -> Result<(), BindError> {
+        for queue in 0..link.rx_queues {
+            self.open_queue(&device.name, id, link, queue, settings)?;
+        }
+        let mode = match settings.xdp {
+            XdpMode::Native => Mode::Native,
+            XdpMode::Generic => Mode::Generic,
+        };
+        let put_on = self.steering.put_on(&self.pins, device, mode);
+        put_on.map(drop).map_err(|source| BindError::Attach {
+            port: device.name.clone(),
+            source,
+        })
     }
 
     fn check_fit(&self, name: &str, link: &Link) -> Result<(), BindError> {
@@ -394,9 +403,7 @@ impl Portal {
                 "the program may still be on the device"
             );
         }
-        if let Err(error) = bound.offloads.restore() {
-            tracing::debug!(port = name, error = chain(&error), "offloads not restored");
-        }
+        restore(name, bound.offloads);
     }
 
     /// Stops serving: workers close their sockets; the program stays and drops, or goes, as the model says.
@@ -413,6 +420,13 @@ impl Portal {
         if release && let Err(error) = self.pins.release_all() {
             tracing::warn!(error = chain(&error), "the bpffs is not released");
         }
+    }
+}
+
+/// Gives a device its offloads back; one that is gone needs none.
+fn restore(port: &str, offloads: SwitchedOff) {
+    if let Err(error) = offloads.restore() {
+        tracing::debug!(port, error = chain(&error), "offloads not restored");
     }
 }
 
