@@ -20,6 +20,7 @@ use tp_worker::{Fleet, FleetConfig, FleetError};
 use tp_xsk::{ChunkSize, Magazine, Pages, Region, RegionConfig, RegionError};
 
 use crate::compile::{self, CompileError, Compiled, compile};
+use crate::kernel::SwitchedOff;
 use crate::model::{HugePages, KernelView, Model, Name};
 use port_totals::PortTotals;
 pub use ports::BindError;
@@ -79,6 +80,8 @@ pub struct Portal {
     meters: Arc<Meters>,
     counters: Vec<Arc<WorkerCounters>>,
     bound: BTreeMap<Name, Bound>,
+    /// What was switched off, by port and ifindex.
+    offloads: BTreeMap<Name, (u32, SwitchedOff)>,
     /// Ports that are not in service, with the reason.
     faults: BTreeMap<Name, BindError>,
     /// When those are tried again, unless their device changes before.
@@ -132,6 +135,7 @@ impl Portal {
         let mut portal = Self {
             magazine: region.depot().magazine(),
             bound: BTreeMap::new(),
+            offloads: BTreeMap::new(),
             faults: BTreeMap::new(),
             retries: BTreeMap::new(),
             started: Instant::now(),
@@ -208,6 +212,8 @@ impl Portal {
         self.model = model;
         self.view = view;
         self.unbind_missing();
+        // A port whose sockets are closed and that is none any more.
+        self.release_strays();
         Ok(())
     }
 

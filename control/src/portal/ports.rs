@@ -2,13 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use tp_ebpf::{Device, Mode};
+use tp_ebpf::{Device, Mode, Pin};
 use tp_pipeline::PortId;
 use tp_xsk::{BindMode, OpenError, RingSizes, Socket, SocketConfig};
 
 use super::{Portal, PortalError, chain};
 use crate::config::CHUNKS_OF_A_SOCKET;
-use crate::kernel::{OffloadError, SwitchedOff, switch_off};
+use crate::kernel::{OffloadError, switch_off};
 use crate::model::{self, Link, Name, XdpMode};
 
 /// Entries of each ring of a socket: what it may lend to the kernel is to receive into and to send from. Above the bursts of a NIC's or veth's own rings (256 to 1,024), and small enough
@@ -116,7 +116,13 @@ pub(super) struct Bound {
     pub(super) id: PortId,
     pub(super) ifindex: u32,
     pub(super) queues: u32,
-    offloads: SwitchedOff,
+}
+
+impl Bound {
+    /// Whether this is the device, with the queues, that the sockets were opened for.
+    fn is_of(&self, link: &Link) -> bool {
+        (self.ifindex, self.queues) == (link.ifindex, link.rx_queues)
+    }
 }
 
 /// When a port that is not in service is tried again.
@@ -175,7 +181,8 @@ impl Portal {
             .collect()
     }
 
-    /// Takes ports out of service that the model no longer has, or whose device is gone or another one.
+    /// Takes ports out of service that the model no longer has, or whose device is gone or another one, or has more
+    /// or fewer receive queues than it had.
     pub(super) fn unbind_missing(&mut self) {
         let gone: Vec<Name> = self
             .bound
@@ -186,12 +193,20 @@ impl Portal {
                         .view
                         .links
                         .get(*name)
-                        .is_none_or(|link| link.ifindex != bound.ifindex)
+                        .is_none_or(|link| !bound.is_of(link))
             })
             .map(|(name, _)| name.clone())
             .collect();
         for name in gone {
-            self.unbind(&name);
+            let same = |link: &Link| link.ifindex == self.bound[&name].ifindex;
+            let stays = self.model.ports.contains_key(&name)
+                && self.view.links.get(&name).is_some_and(same);
+            if stays {
+                // Other queues: the program stays and drops until the new sockets are there.
+                self.close(&name);
+            } else {
+                self.unbind(&name);
+            }
         }
         self.faults
             .retain(|name, _| self.model.ports.contains_key(name));
@@ -219,26 +234,45 @@ impl Portal {
             name: port(),
             ifindex: link.ifindex,
         };
-        let offloads = switch_off(link.ifindex).map_err(|source| BindError::Offload {
-            port: port(),
-            source,
-        })?;
+        self.switch_off(name, link.ifindex)?;
         if let Err(error) = self.serve(&device, id, &link, settings) {
             // What was opened so far is closed again, and what was off is on: nothing half done stays.
             let _ = self.fleet.detach(id, &mut self.magazine);
-            restore(name, offloads);
+            self.restore_offloads(name);
             return Err(error);
         }
         let bound = Bound {
             id,
             ifindex: link.ifindex,
             queues: link.rx_queues,
-            offloads,
         };
         self.bound.insert(port(), bound);
         self.faults.remove(name);
         self.retries.remove(name);
         Ok(())
+    }
+
+    /// Switches off what must be off, and remembers it until the device is given back.
+    fn switch_off(&mut self, name: &str, ifindex: u32) -> Result<(), BindError> {
+        let known = self.offloads.get(name);
+        if known.is_some_and(|(device, _)| *device == ifindex) {
+            return Ok(());
+        }
+        let off = switch_off(ifindex).map_err(|source| BindError::Offload {
+            port: name.to_owned(),
+            source,
+        })?;
+        self.offloads.insert(name.to_owned(), (ifindex, off));
+        Ok(())
+    }
+
+    /// Gives a device its offloads back; one that is gone needs none.
+    fn restore_offloads(&mut self, port: &str) {
+        if let Some((_, offloads)) = self.offloads.remove(port)
+            && let Err(error) = offloads.restore()
+        {
+            tracing::debug!(port, error = chain(&error), "offloads not restored");
+        }
     }
 
     fn serve(
@@ -353,6 +387,14 @@ impl Portal {
 
     /// Takes a port out of service; its device gets back what it had.
     pub(super) fn unbind(&mut self, name: &str) {
+        if self.bound.contains_key(name) {
+            self.close(name);
+            self.release(name);
+        }
+    }
+
+    /// Closes a port's sockets; the program stays on its device.
+    fn close(&mut self, name: &str) {
         let Some(bound) = self.bound.remove(name) else {
             return;
         };
@@ -364,11 +406,10 @@ impl Portal {
                 "a worker did not close its sockets"
             );
         }
-        self.release(name, bound);
     }
 
     /// Takes the program off the devices of this namespace that the model does not have: a predecessor's ports.
-    pub(super) fn release_strays(&self) {
+    pub(super) fn release_strays(&mut self) {
         let pins = match self.pins.list() {
             Ok(pins) => pins,
             Err(error) => {
@@ -378,9 +419,9 @@ impl Portal {
             }
         };
         let here = |ifindex| self.view.links.values().any(|l| l.ifindex == ifindex);
-        let strays = pins.into_iter().filter(|pin| {
-            !self.model.ports.contains_key(&pin.device) && pin.ifindex.is_none_or(here)
-        });
+        let is_stray =
+            |pin: &Pin| !self.model.ports.contains_key(&pin.device) && pin.ifindex.is_none_or(here);
+        let strays: Vec<Pin> = pins.into_iter().filter(is_stray).collect();
         for pin in strays {
             let port = pin.device;
             match self.pins.release(&port) {
@@ -391,11 +432,12 @@ impl Portal {
                     "the program may still be on the device"
                 ),
             }
+            self.restore_offloads(&port);
         }
     }
 
     /// Takes the program off a device and gives it its offloads back. A device that is gone needs neither.
-    fn release(&mut self, name: &str, bound: Bound) {
+    fn release(&mut self, name: &str) {
         if let Err(error) = self.pins.release(name) {
             tracing::warn!(
                 port = name,
@@ -403,7 +445,7 @@ impl Portal {
                 "the program may still be on the device"
             );
         }
-        restore(name, bound.offloads);
+        self.restore_offloads(name);
     }
 
     /// Stops serving: workers close their sockets; the program stays and drops, or goes, as the model says.
@@ -414,19 +456,12 @@ impl Portal {
                 tracing::error!(port = %name, error = chain(&error), "a worker did not close its sockets");
             }
             if release {
-                self.release(&name, bound);
+                self.release(&name);
             }
         }
         if release && let Err(error) = self.pins.release_all() {
             tracing::warn!(error = chain(&error), "the bpffs is not released");
         }
-    }
-}
-
-/// Gives a device its offloads back; one that is gone needs none.
-fn restore(port: &str, offloads: SwitchedOff) {
-    if let Err(error) = offloads.restore() {
-        tracing::debug!(port, error = chain(&error), "offloads not restored");
     }
 }
 
