@@ -286,7 +286,7 @@ fn source_macs_fill_half_of_the_steering_map() {
     for resolved in [false, true] {
         let parse = |count| {
             let text = with_source_macs(count, resolved);
-            tp_control::config::parse("portal.toml", &text, &[0].into())
+            parse("portal.toml", &text, &[0].into())
         };
         assert!(parse(8192).is_ok());
         let report = parse(8193).unwrap_err();

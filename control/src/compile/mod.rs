@@ -84,6 +84,11 @@ impl Compiled {
         self.vfib_routes.get(upstream).map(|(id, _)| *id)
     }
 
+    /// Gives out no tag again that this one gave out, though it never came into force.
+    pub fn spend_tags_of(&mut self, other: &Self) {
+        self.tags = other.tags;
+    }
+
     /// The port that this device is.
     #[must_use]
     pub fn port(&self, name: &str) -> Option<PortId> {

@@ -38,8 +38,11 @@ impl Portal {
             return Err(refused);
         }
         if let Err(refused) = self.steer(&next).and_then(|()| self.publish(&next, None)) {
-            // If the way back fails too, both generations stay published: no packet loses its tables.
-            return Err(self.restore(&next).err().unwrap_or(refused));
+            let restored = self.restore(&next);
+            // If the way back fails too, both generations stay published: no packet loses its tables. The maps
+            // may then name the failed one's slots for ever, so no later one may give out its tags.
+            self.compiled.spend_tags_of(&next);
+            return Err(restored.err().unwrap_or(refused));
         }
         self.renew_meters(&next);
         self.free_what_retired(&next);
