@@ -294,6 +294,40 @@ fn releasing_all_leaves_nothing() {
 }
 
 #[test]
+fn what_is_no_link_keeps_nothing_else_from_being_released() {
+    isolated(|| {
+        let bpffs = bpffs("no-link");
+        let pins = Pins::open(&bpffs).expect("pins");
+        let ports = [veth("tp0", "far0").0, veth("tp1", "far1").0];
+        let mut steering = Steering::load().expect("load");
+        for port in &ports {
+            steering.put_on(&pins, port, Mode::Native).expect("put on");
+        }
+        // Before, between and after the good ones.
+        let strange = ["aa", "tp00", "zz"].map(|name| bpffs.join("links").join(name));
+        for path in &strange {
+            std::fs::create_dir(path).expect("directory");
+        }
+        Pins::close_unused(&bpffs).expect("is in use");
+        assert!(programs(&ports[0]).contains("prog/xdp"));
+
+        let refused = pins.clone().release_all().expect_err("three are strange");
+        for port in &ports {
+            assert!(!programs(port).contains("prog/xdp"), "{}", programs(port));
+        }
+        let message = refused.to_string();
+        assert!(message.starts_with("released: tp0, tp1; "), "{message}");
+        for path in &strange {
+            assert!(message.contains(path.to_str().expect("UTF-8")), "{message}");
+            std::fs::remove_dir(path).expect("directory");
+        }
+        assert!(pins.release_all().expect("release").is_empty());
+        assert_eq!(Pins::find(&bpffs), None);
+        std::fs::remove_dir(&bpffs).expect("nothing is in the directory");
+    });
+}
+
+#[test]
 fn a_bpffs_of_others_stays_mounted() {
     isolated(|| {
         let bpffs = bpffs("of-others");
