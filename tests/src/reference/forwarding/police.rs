@@ -45,19 +45,9 @@ pub struct Police {
 struct Bucket {
     level: u128,
     filled_at: u64,
-    charges: u32,
 }
 
 impl Police {
-    /// Whether several packets emptied a bucket to the byte: here alone can a worker that rounds
-    /// a packet's cost, as the text lets it within 1 %, answer otherwise at one point in time.
-    #[must_use]
-    pub fn emptied_to_the_byte(&self) -> bool {
-        self.buckets
-            .values()
-            .any(|bucket| bucket.level == 0 && bucket.charges > 1)
-    }
-
     /// Charges all of `meters` that have a rate with `length` bytes, or none and says why.
     pub(super) fn charge(
         &mut self,
@@ -75,16 +65,11 @@ impl Police {
             let key = key(portal, meter);
             let level = self.level(&key, rate, now);
             let left = level.checked_sub(cost).ok_or(refusal(meter))?;
-            let charges = self
-                .buckets
-                .get(&key)
-                .map_or(1, |bucket| bucket.charges + 1);
             charged.push((
                 key,
                 Bucket {
                     level: left,
                     filled_at: now,
-                    charges,
                 },
             ));
         }
