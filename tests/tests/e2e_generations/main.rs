@@ -12,24 +12,29 @@
 
 mod bed;
 mod flows;
+mod judge;
 mod plan;
+mod portal;
 
 use std::num::NonZeroU64;
 use std::time::{Duration, Instant};
 
-use bed::{Arrivals, Bed, Churn, Traffic};
+use bed::{Bed, Churn, Traffic};
 use flows::Flow;
-use plan::{Plan, Step, steps};
-use tp_api::ApiClient;
+use judge::{impure, unseen};
+use plan::{Step, steps};
+use portal::Portal;
 use tp_bench::Rate;
-use tp_tests::exchange::{Tpd, assert_counters_close};
 
 /// Reconfigurations of the run. `TP_RECONFIGURATIONS=50` shortens it while one works on the test.
 const RECONFIGURATIONS: usize = 1000;
-/// Packets a second, over all flows, that are tried: the first that the laboratory carries without loss for as
-/// long as the reconfigurations take is that of the run.
-const RATES: [u64; 5] = [20_000, 10_000, 5_000, 2_500, 1_000];
-/// The run without reconfigurations is looked at so often, so that a rate that is too high is soon given up.
+/// Packets a second, over all flows, that are tried, until the laboratory carries one without loss.
+const RATES: [u64; 4] = [20_000, 10_000, 4_000, 1_000];
+/// A worker that waits for more than this part of the time gets too little of its CPU: what rings then lose says
+/// nothing of changes, and a lower rate is tried. On a machine without other load it waits for less than a
+/// hundredth.
+const STARVED: u32 = 10;
+/// A run without reconfigurations is looked at so often, so that a rate that is too high is soon given up.
 const LOOK: Duration = Duration::from_secs(3);
 /// Reconfigurations without traffic that tell how long the run will take.
 const REHEARSED: usize = 40;
@@ -53,14 +58,56 @@ fn reconfigurations_lose_nothing_and_mix_nothing() {
     drop(churn);
     let period = start.elapsed() * 3 / 2 / u32::try_from(REHEARSED).unwrap();
     let length = period * u32::try_from(count).unwrap();
-    let (mut traffic, rate) = carried(&bed, &flows, length);
-    println!("{rate} packets a second for {length:?} without loss");
+    for rate in RATES {
+        println!("{rate} packets a second for {length:?}");
+        let Some(mut traffic) = carried(&bed, &flows, rate, length) else {
+            continue;
+        };
+        let waited = portal.waited_for_cpu();
+        let took = reconfigure(
+            &bed,
+            &mut portal,
+            &mut traffic,
+            period,
+            steps(count, &mut random),
+        );
+        let waited = portal.waited_for_cpu() - waited;
+        println!("the worker waited {waited:?} for its CPU");
+        let arrivals = traffic.arrivals(&flows);
+        let wrong = [impure(&flows, &arrivals), portal.faults()].concat();
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+        portal.assert_counters_close();
+        let lost = traffic.losses(&flows, &arrivals);
+        if lost.is_empty() {
+            let unseen = unseen(&flows, &arrivals);
+            assert!(unseen.is_empty(), "{}", unseen.join("\n"));
+            return;
+        }
+        let lost = lost.join("\n");
+        println!("lost in rings:\n{lost}");
+        assert!(
+            waited > took / STARVED,
+            "nothing but the changes explains it"
+        );
+    }
+    panic!(
+        "this machine is too busy: it does not carry {} packets a second",
+        RATES[RATES.len() - 1]
+    );
+}
 
-    let (start, before) = (Instant::now(), traffic.sent());
-    let plan = steps(count, &mut random);
+/// Takes the steps under traffic and news from the kernel, one each period; answers how long that took.
+fn reconfigure(
+    bed: &Bed,
+    portal: &mut Portal<'_>,
+    traffic: &mut Traffic,
+    period: Duration,
+    steps: Vec<Step>,
+) -> Duration {
+    let (start, before, count) = (Instant::now(), traffic.sent(), steps.len());
     let slowest = traffic.during(|| {
-        let _churn = Churn::start(&bed);
-        let paced = (0..).zip(plan).map(|(number, step)| {
+        let _churn = Churn::start(bed);
+        let paced = (0..).zip(steps).map(|(number, step)| {
             std::thread::sleep((period * number).saturating_sub(start.elapsed()));
             portal.reconfigure(step)
         });
@@ -71,13 +118,25 @@ fn reconfigurations_lose_nothing_and_mix_nothing() {
         "{count} reconfigurations in {took:?}, the slowest {slowest:?}, under {} packets",
         traffic.sent() - before
     );
-    portal.show_all_ports();
-    portal.assert_flawless(&traffic, &flows);
-    let rest = took.saturating_sub(length);
-    assert!(
-        lasts(&mut traffic, &flows, rest),
-        "the rate that was carried before is no longer"
-    );
+    took
+}
+
+/// Traffic at this rate that went on for this long, if nothing of it was lost.
+fn carried(bed: &Bed, flows: &[Flow], rate: u64, length: Duration) -> Option<Traffic> {
+    let pace = Rate::PacketsPerSecond(NonZeroU64::new(rate).unwrap());
+    let mut traffic = Traffic::new(bed, flows, pace);
+    let mut left = length;
+    while left > Duration::ZERO {
+        let now = left.min(LOOK);
+        traffic.during(|| std::thread::sleep(now));
+        let losses = traffic.losses(flows, &traffic.arrivals(flows));
+        if !losses.is_empty() {
+            println!("not carried: {}", losses.join("; "));
+            return None;
+        }
+        left -= now;
+    }
+    Some(traffic)
 }
 
 #[test]
@@ -94,150 +153,12 @@ fn reconfigurations_end_under_more_traffic_than_is_carried() {
             portal.reconfigure(step);
         }
     });
-    portal.show_all_ports();
     let arrivals = traffic.arrivals(&flows);
     let mixed = impure(&flows, &arrivals);
     assert!(mixed.is_empty(), "{}", mixed.join("\n"));
     let lost = traffic.losses(&flows, &arrivals);
     assert!(!lost.is_empty(), "all was carried: that was no load");
-    assert_counters_close(&portal.tpd.counters_at_rest().unwrap());
-}
-
-/// The daemon, and the configuration in force.
-struct Portal<'a> {
-    bed: &'a Bed,
-    tpd: Tpd,
-    plan: Plan,
-    api: ApiClient,
-    runtime: tokio::runtime::Runtime,
-}
-
-impl<'a> Portal<'a> {
-    fn start(bed: &'a Bed) -> Self {
-        let plan = Plan::default();
-        let directory = bed.lab.directory();
-        Self {
-            tpd: Tpd::start(&bed.lab, &bed.portal, &plan.text(directory)).unwrap(),
-            plan,
-            api: ApiClient::new(directory.join("api.sock")),
-            runtime: tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .unwrap(),
-            bed,
-        }
-    }
-
-    /// Puts the configuration with this step taken into force; answers how long that took.
-    fn reconfigure(&mut self, step: Step) -> Duration {
-        self.plan.take(step);
-        let answer = self.reload();
-        assert!(answer.changed, "{step:?}");
-        assert!(
-            answer.warnings.is_empty(),
-            "{step:?}: {:?}",
-            answer.warnings
-        );
-        Duration::from_micros(answer.took_us)
-    }
-
-    /// Puts every port into force.
-    fn show_all_ports(&mut self) {
-        self.plan = self.plan.clone().with_all_ports();
-        self.reload();
-    }
-
-    /// Nothing lost, nothing mixed, every look seen, every equation closed.
-    fn assert_flawless(&self, traffic: &Traffic, flows: &[Flow]) {
-        let counters = self.tpd.counters_at_rest().unwrap();
-        let arrivals = traffic.arrivals(flows);
-        let wrong = [
-            traffic.losses(flows, &arrivals),
-            impure(flows, &arrivals),
-            unseen(flows, &arrivals),
-        ]
-        .concat();
-        let drops = self.tpd.tpctl(&["show", "drops"]).unwrap();
-        assert!(
-            wrong.is_empty(),
-            "{}\n{}",
-            wrong.join("\n"),
-            String::from_utf8_lossy(&drops.stdout)
-        );
-        assert_counters_close(&counters);
-    }
-
-    fn reload(&self) -> tp_api::Reload {
-        let directory = self.bed.lab.directory();
-        std::fs::write(directory.join("tpd.toml"), self.plan.text(directory)).unwrap();
-        self.runtime.block_on(self.api.reload()).unwrap()
-    }
-}
-
-/// Traffic at the first rate that is carried for this long, and the rate.
-fn carried(bed: &Bed, flows: &[Flow], length: Duration) -> (Traffic, u64) {
-    for rate in RATES {
-        let pace = Rate::PacketsPerSecond(NonZeroU64::new(rate).unwrap());
-        let mut traffic = Traffic::new(bed, flows, pace);
-        if lasts(&mut traffic, flows, length) {
-            return (traffic, rate);
-        }
-    }
-    panic!(
-        "the laboratory does not carry {} packets a second",
-        RATES[RATES.len() - 1]
-    );
-}
-
-/// Whether nothing is lost for this long.
-fn lasts(traffic: &mut Traffic, flows: &[Flow], length: Duration) -> bool {
-    let mut left = length;
-    while left > Duration::ZERO {
-        let now = left.min(LOOK);
-        traffic.during(|| std::thread::sleep(now));
-        let losses = traffic.losses(flows, &traffic.arrivals(flows));
-        if !losses.is_empty() {
-            println!("not carried: {}", losses.join("; "));
-            return false;
-        }
-        left -= now;
-    }
-    true
-}
-
-/// What arrived in a look that no generation gives it, in words.
-fn impure(flows: &[Flow], arrivals: &Arrivals) -> Vec<String> {
-    let mut wrong = Vec::new();
-    for (end, counts) in arrivals {
-        for (signature, tally) in &counts.signatures {
-            let flow = flows.iter().find(|flow| flow.id == signature.template);
-            if !flow.is_some_and(|flow| flow.looks.contains(&(*end, *signature))) {
-                let name = flow.map_or("no flow", |flow| &flow.name);
-                wrong.push(format!(
-                    "{name}: {} packets at {end:?} as {signature:?}",
-                    tally.packets
-                ));
-            }
-            if tally.bad_inner_checksum + tally.bad_outer_checksum > 0 {
-                wrong.push(format!("checksums: {tally:?} of {signature:?}"));
-            }
-        }
-        if counts.overflow > 0 {
-            wrong.push(format!(
-                "{} frames were not counted at {end:?}",
-                counts.overflow
-            ));
-        }
-    }
-    wrong
-}
-
-/// Looks of what every generation forwards that never came: a generation without traffic would prove nothing.
-fn unseen(flows: &[Flow], arrivals: &Arrivals) -> Vec<String> {
-    let always = flows.iter().filter(|flow| flow.always);
-    let looks = always.flat_map(|flow| flow.looks.iter().map(move |look| (flow, look)));
-    looks
-        .filter(|(_, (end, signature))| !arrivals[end].signatures.contains_key(signature))
-        .map(|(flow, look)| format!("{}: never as {look:?}", flow.name))
-        .collect()
+    let faults = portal.faults();
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+    portal.assert_counters_close();
 }
