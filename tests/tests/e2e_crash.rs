@@ -10,9 +10,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use tp_tests::exchange::{
-    Bypass, Client, ConfigText, Exchange, Isp, Site, Tpd, assert_counters_close, binary,
+    Bypass, Client, ConfigText, Exchange, Isp, SERVER, Site, Tpd, Wire, assert_counters_close,
+    binary,
 };
+use tp_tests::packet::{Frame, Ipv4, Transport};
 use tp_tests::traffic::{Ping, UdpFlow, UdpRunning};
+use tp_wire::MacAddr;
 
 /// Datagrams a second of each flow.
 const RATE: u32 = 2000;
@@ -59,6 +62,23 @@ fn killed_under_traffic_the_kernel_forwards_nothing_and_a_new_start_resumes() {
     assert_eq!(bypass.forwarded(&site.exchange).unwrap(), 0);
     let counters = site.tpd.counters_at_rest().unwrap();
     assert_counters_close(&counters);
+}
+
+#[test]
+fn link_protocols_to_hosts_are_not_forwarded_either() {
+    let (exchange, mut bypass) = laboratory("igmp");
+    send_igmp_to_hosts(&exchange);
+    let control = bypass.forwarded(&exchange).unwrap();
+    assert_eq!(control, 40, "the kernel would forward all of it");
+
+    let Site { tpd, exchange } = serve(exchange, "hold");
+    bypass.forget(&exchange).unwrap();
+    send_igmp_to_hosts(&exchange);
+    assert_eq!(bypass.forwarded(&exchange).unwrap(), 0, "while it serves");
+    assert_link_protocols_pass(&exchange);
+    tpd.kill().unwrap();
+    send_igmp_to_hosts(&exchange);
+    assert_eq!(bypass.forwarded(&exchange).unwrap(), 0, "after its death");
 }
 
 #[test]
@@ -187,6 +207,28 @@ fn assert_ceases(flow: &UdpRunning) {
         before,
         "traffic goes on without a daemon"
     );
+}
+
+/// IP protocol 2 with one client's source, to hosts on the other side: 20 packets from each port's LAN. They have
+/// been counted when this returns.
+fn send_igmp_to_hosts(exchange: &Exchange) {
+    let forged = Client::A.address();
+    let (ix, cl) = ([2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 2]);
+    let from_anybody = [2, 0, 0, 0, 9, 9];
+    let sides = [
+        (exchange.lan(), ix, Isp::One.mac(), Client::B.address()),
+        (exchange.access(), cl, from_anybody, SERVER),
+    ];
+    for (lan, port, router, host) in sides {
+        // The first link that is plugged into a bridge is the portal's port.
+        let wire = Wire::open(lan.ns(), "p0").unwrap();
+        let packet = Ipv4::new(forged, host, Transport::Raw(2, vec![0; 8]));
+        let frame = Frame::new(MacAddr::new(port), MacAddr::new(router), packet).build();
+        for _ in 0..20 {
+            wire.send(&frame).unwrap();
+        }
+    }
+    thread::sleep(Duration::from_millis(300));
 }
 
 /// ARP and what is for the portal's own addresses stay the kernel's.
