@@ -4,26 +4,27 @@
 //! - a node's prefix is a strict prefix of its children's, and child `i`'s first bit behind it is `i`;
 //! - a node has a value or two children, so there are fewer than twice as many nodes as routes.
 //!
-//! A path from the root has at most 33 nodes, one for each length 0..=32. That bounds every
-//! recursion here, dropping the last owner of a trie included.
+//! A path from the root has at most 33 nodes (IPv6: 129), one for each length from 0. That bounds
+//! every recursion here, dropping the last owner of a trie included.
 
 use std::sync::Arc;
 
-use crate::prefix::Prefix4;
+use crate::address::Address;
+use crate::prefix::Prefix;
 use crate::table::NextHopId;
 
 /// A trie: nothing, or its top node.
-pub(crate) type Link = Option<Arc<Node>>;
+pub(crate) type Link<A> = Option<Arc<Node<A>>>;
 
 #[derive(Debug)]
-pub(crate) struct Node {
-    prefix: Prefix4,
+pub(crate) struct Node<A: Address> {
+    prefix: Prefix<A>,
     value: Option<NextHopId>,
-    children: [Link; 2],
+    children: [Link<A>; 2],
 }
 
-impl Node {
-    fn leaf(prefix: Prefix4, value: NextHopId) -> Arc<Self> {
+impl<A: Address> Node<A> {
+    fn leaf(prefix: Prefix<A>, value: NextHopId) -> Arc<Self> {
         Arc::new(Self {
             prefix,
             value: Some(value),
@@ -31,18 +32,21 @@ impl Node {
         })
     }
 
-    pub(crate) fn route(&self) -> Option<(Prefix4, NextHopId)> {
+    pub(crate) fn route(&self) -> Option<(Prefix<A>, NextHopId)> {
         Some((self.prefix, self.value?))
     }
 
-    pub(crate) fn children(&self) -> &[Link; 2] {
+    pub(crate) fn children(&self) -> &[Link<A>; 2] {
         &self.children
     }
 }
 
 /// The longest route that covers `addr`.
 #[inline]
-pub(crate) fn longest(mut at: Option<&Node>, addr: u32) -> Option<(Prefix4, NextHopId)> {
+pub(crate) fn longest<A: Address>(
+    mut at: Option<&Node<A>>,
+    addr: A,
+) -> Option<(Prefix<A>, NextHopId)> {
     let mut best = None;
     while let Some(node) = at {
         if !node.prefix.covers_bits(addr) {
@@ -51,7 +55,7 @@ pub(crate) fn longest(mut at: Option<&Node>, addr: u32) -> Option<(Prefix4, Next
         if let Some(value) = node.value {
             best = Some((node.prefix, value));
         }
-        if node.prefix.len() == 32 {
+        if node.prefix.len() == A::BITS {
             break;
         }
         at = node.children[node.prefix.side(addr)].as_deref();
@@ -60,12 +64,12 @@ pub(crate) fn longest(mut at: Option<&Node>, addr: u32) -> Option<(Prefix4, Next
 }
 
 /// The value of exactly this prefix.
-pub(crate) fn get(mut at: Option<&Node>, prefix: Prefix4) -> Option<NextHopId> {
+pub(crate) fn get<A: Address>(mut at: Option<&Node<A>>, prefix: Prefix<A>) -> Option<NextHopId> {
     while let Some(node) = at {
         if node.prefix == prefix {
             return node.value;
         }
-        // A strictly shorter prefix, so side() below is of a length under 32.
+        // A strictly shorter prefix, so side() below has a bit.
         if node.prefix.len() >= prefix.len() || !node.prefix.covers(prefix) {
             return None;
         }
@@ -76,7 +80,11 @@ pub(crate) fn get(mut at: Option<&Node>, prefix: Prefix4) -> Option<NextHopId> {
 
 /// Sets a route in place; nodes that another version shares are copied first.
 /// Returns the value that was there.
-pub(crate) fn set(link: &mut Link, prefix: Prefix4, value: NextHopId) -> Option<NextHopId> {
+pub(crate) fn set<A: Address>(
+    link: &mut Link<A>,
+    prefix: Prefix<A>,
+    value: NextHopId,
+) -> Option<NextHopId> {
     let Some(top) = link else {
         *link = Some(Node::leaf(prefix, value));
         return None;
@@ -107,7 +115,7 @@ pub(crate) fn set(link: &mut Link, prefix: Prefix4, value: NextHopId) -> Option<
 }
 
 /// Removes a route that is there, in place; nodes that another version shares are copied first.
-pub(crate) fn remove(link: &mut Link, prefix: Prefix4) {
+pub(crate) fn remove<A: Address>(link: &mut Link<A>, prefix: Prefix<A>) {
     let Some(top) = link else { return };
     let node = make_mut(top);
     if node.prefix == prefix {
@@ -126,12 +134,12 @@ pub(crate) fn remove(link: &mut Link, prefix: Prefix4) {
 }
 
 /// The node to write to: itself if no other version has it, else a copy.
-fn make_mut(node: &mut Arc<Node>) -> &mut Node {
+fn make_mut<A: Address>(node: &mut Arc<Node<A>>) -> &mut Node<A> {
     // Clone of a node is shallow: its children become shared.
     Arc::make_mut(node)
 }
 
-impl Clone for Node {
+impl<A: Address> Clone for Node<A> {
     fn clone(&self) -> Self {
         Self {
             prefix: self.prefix,
@@ -143,14 +151,16 @@ impl Clone for Node {
 
 #[cfg(test)]
 mod tests {
-    use std::net::Ipv4Addr;
+    use std::net::{Ipv4Addr, Ipv6Addr};
 
     use proptest::prelude::*;
 
     use super::*;
+    use crate::address::bits::Bits;
+    use crate::prefix::{Prefix4, Prefix6};
 
     /// Checks the invariants of all nodes below, and counts them.
-    fn check(link: &Link) -> usize {
+    fn check<A: Address>(link: &Link<A>) -> usize {
         let Some(node) = link else { return 0 };
         assert!(
             node.value.is_some() || node.children.iter().all(Option::is_some),
@@ -164,29 +174,46 @@ mod tests {
         1 + node.children.iter().map(check).sum::<usize>()
     }
 
+    /// Changes of random prefixes; dense enough for forks to come and go.
+    fn changed<A: Address>(changes: Vec<(bool, Prefix<A>)>) {
+        let mut root = None;
+        let mut routes = 0;
+        for (add, prefix) in changes {
+            let was = get(root.as_deref(), prefix).is_some();
+            match (add, was) {
+                (true, _) => {
+                    routes += usize::from(set(&mut root, prefix, NextHopId(1)).is_none());
+                }
+                (false, true) => {
+                    remove(&mut root, prefix);
+                    routes -= 1;
+                }
+                (false, false) => {}
+            }
+            let nodes = check(&root);
+            assert!(
+                nodes < (2 * routes).max(1),
+                "{nodes} nodes for {routes} routes"
+            );
+        }
+    }
+
     proptest! {
         #[test]
         fn invariants_hold_after_each_change(
             changes in prop::collection::vec((any::<bool>(), 0u32..256, 0u8..=8), 0..100),
         ) {
-            let mut root = None;
-            let mut routes = 0;
-            for (add, high, len) in changes {
-                // Eight bits: dense enough for forks to come and go.
-                let bits = (high << 24) & !(u32::MAX >> len);
-                let prefix = Prefix4::new(Ipv4Addr::from(bits), len).unwrap();
-                let was = get(root.as_deref(), prefix).is_some();
-                match (add, was) {
-                    (true, _) => routes += usize::from(set(&mut root, prefix, NextHopId(1)).is_none()),
-                    (false, true) => {
-                        remove(&mut root, prefix);
-                        routes -= 1;
-                    }
-                    (false, false) => {}
-                }
-                let nodes = check(&root);
-                prop_assert!(nodes < (2 * routes).max(1), "{} nodes for {} routes", nodes, routes);
-            }
+            let v4 = |high: u32, len| {
+                let bits = (high << 24) & u32::mask(len);
+                Prefix4::new(Ipv4Addr::from(bits), len).unwrap()
+            };
+            // The last eight bits.
+            let v6 = |low: u32, len| {
+                let bits = u128::from(low) & u128::mask(120 + len);
+                Prefix6::new(Ipv6Addr::from(bits), 120 + len).unwrap()
+            };
+            changed(changes.iter().map(|&(add, bits, len)| (add, v4(bits, len))).collect());
+            changed(changes.iter().map(|&(add, bits, len)| (add, v6(bits, len))).collect());
         }
     }
 }

@@ -1,36 +1,56 @@
-//! IPv4 prefixes.
+//! Prefixes of either address family.
 
 use std::fmt;
-use std::net::Ipv4Addr;
 
-/// An IPv4 prefix; bits behind its length are zero.
+use crate::address::Address;
+
+/// A prefix of addresses; bits behind its length are zero.
 ///
 /// Ordered by address, then shorter first: a prefix comes before all that it contains.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Prefix4 {
-    addr: u32,
+pub struct Prefix<A> {
+    addr: A,
     len: u8,
 }
 
-impl Prefix4 {
-    /// All addresses.
-    pub const DEFAULT: Self = Self { addr: 0, len: 0 };
+/// An IPv4 prefix.
+pub type Prefix4 = Prefix<u32>;
 
-    /// The prefix of this length; `None` above 32, or if a bit behind the length is set.
+/// An IPv6 prefix.
+pub type Prefix6 = Prefix<u128>;
+
+impl<A: Address> Prefix<A> {
+    /// All addresses.
+    pub const DEFAULT: Self = Self {
+        addr: A::ZERO,
+        len: 0,
+    };
+
+    /// The prefix of this length; `None` above 32 (IPv4) or 128 (IPv6), or if a bit behind the
+    /// length is set.
     #[must_use]
-    pub fn new(addr: Ipv4Addr, len: u8) -> Option<Self> {
-        let prefix = Self {
-            addr: addr.to_bits(),
-            len,
-        };
-        (len <= 32 && prefix.addr & !mask(len) == 0).then_some(prefix)
+    pub fn new(addr: A::Ip, len: u8) -> Option<Self> {
+        Self::from_bits(addr.into(), len)
+    }
+
+    /// As [`Self::new`], of an address as its bits.
+    #[must_use]
+    pub fn from_bits(addr: A, len: u8) -> Option<Self> {
+        (len <= A::BITS && A::and(addr, A::mask(len)) == addr).then_some(Self { addr, len })
     }
 
     /// First address.
     #[inline]
     #[must_use]
-    pub const fn addr(self) -> Ipv4Addr {
-        Ipv4Addr::from_bits(self.addr)
+    pub fn addr(self) -> A::Ip {
+        A::Ip::from(self.addr)
+    }
+
+    /// First address, as its bits.
+    #[inline]
+    #[must_use]
+    pub fn bits(self) -> A {
+        self.addr
     }
 
     /// Length in bits.
@@ -40,70 +60,52 @@ impl Prefix4 {
         clippy::len_without_is_empty,
         reason = "the length of a prefix, not of a collection"
     )]
-    pub const fn len(self) -> u8 {
+    pub fn len(self) -> u8 {
         self.len
     }
 
     /// Whether `addr` begins with this prefix.
     #[inline]
     #[must_use]
-    pub const fn contains(self, addr: Ipv4Addr) -> bool {
-        self.covers_bits(addr.to_bits())
+    pub fn contains(self, addr: A::Ip) -> bool {
+        self.covers_bits(addr.into())
     }
 
     #[inline]
-    pub(crate) const fn covers_bits(self, addr: u32) -> bool {
-        (addr ^ self.addr) & mask(self.len) == 0
+    pub(crate) fn covers_bits(self, addr: A) -> bool {
+        A::and(addr, A::mask(self.len)) == self.addr
     }
 
     /// Whether all of `other` is within this prefix.
     #[inline]
-    pub(crate) const fn covers(self, other: Self) -> bool {
+    pub(crate) fn covers(self, other: Self) -> bool {
         self.len <= other.len && self.covers_bits(other.addr)
     }
 
     /// The longest prefix that covers both.
     pub(crate) fn common(self, other: Self) -> Self {
-        #[allow(clippy::cast_possible_truncation, reason = "at most 32")]
-        let same = (self.addr ^ other.addr).leading_zeros() as u8;
+        let same = self.addr.common(other.addr);
         let len = same.min(self.len).min(other.len);
         Self {
-            addr: self.addr & mask(len),
+            addr: self.addr.and(A::mask(len)),
             len,
         }
     }
 
-    /// The side of an address under this prefix: its first bit behind it. Only below /32.
+    /// The side of an address under this prefix: its first bit behind it. Not of a whole address.
     #[inline]
-    pub(crate) const fn side(self, addr: u32) -> usize {
-        (addr >> (31 - self.len) & 1) as usize
-    }
-
-    #[inline]
-    pub(crate) const fn bits(self) -> u32 {
-        self.addr
+    pub(crate) fn side(self, addr: A) -> usize {
+        addr.bit(self.len)
     }
 }
 
-/// The `len` highest bits; `len` is at most 32.
-#[inline]
-const fn mask(len: u8) -> u32 {
-    // A shift by 32 is none in u32, so it is done in u64.
-    #[allow(
-        clippy::cast_possible_truncation,
-        reason = "the low half is what is wanted"
-    )]
-    let mask = (!0u64 << (32 - len)) as u32;
-    mask
-}
-
-impl fmt::Display for Prefix4 {
+impl<A: Address> fmt::Display for Prefix<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.addr(), self.len)
     }
 }
 
-impl fmt::Debug for Prefix4 {
+impl<A: Address> fmt::Debug for Prefix<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
@@ -111,42 +113,74 @@ impl fmt::Debug for Prefix4 {
 
 #[cfg(test)]
 mod tests {
+    use std::net::{Ipv4Addr, Ipv6Addr};
+
     use super::*;
 
-    fn prefix(a: [u8; 4], len: u8) -> Option<Prefix4> {
+    fn v4(a: [u8; 4], len: u8) -> Option<Prefix4> {
         Prefix4::new(Ipv4Addr::from(a), len)
     }
 
+    fn v6(addr: &str, len: u8) -> Option<Prefix6> {
+        Prefix6::new(addr.parse().unwrap(), len)
+    }
+
     #[test]
-    fn host_bits_and_lengths_above_32_are_refused() {
-        assert!(prefix([192, 0, 2, 0], 24).is_some());
-        assert!(prefix([192, 0, 2, 1], 24).is_none());
-        assert!(prefix([192, 0, 2, 1], 32).is_some());
-        assert!(prefix([0, 0, 0, 0], 33).is_none());
-        assert!(prefix([128, 0, 0, 0], 0).is_none());
+    fn host_bits_and_lengths_beyond_the_address_are_refused() {
+        assert!(v4([192, 0, 2, 0], 24).is_some());
+        assert!(v4([192, 0, 2, 1], 24).is_none());
+        assert!(v4([192, 0, 2, 1], 32).is_some());
+        assert!(v4([0, 0, 0, 0], 33).is_none());
+        assert!(v4([128, 0, 0, 0], 0).is_none());
+        assert!(v6("2001:db8::", 32).is_some());
+        assert!(v6("2001:db8::", 28).is_none());
+        assert!(v6("2001:db8::1", 127).is_none());
+        assert!(v6("2001:db8::1", 128).is_some());
+        assert!(v6("::", 129).is_none());
+        assert!(v6("8000::", 0).is_none());
     }
 
     #[test]
     fn contains_ends_at_the_last_address() {
-        let p = prefix([192, 0, 2, 0], 23).unwrap();
+        let p = v4([192, 0, 2, 0], 23).unwrap();
         assert!(p.contains(Ipv4Addr::new(192, 0, 2, 0)));
         assert!(p.contains(Ipv4Addr::new(192, 0, 3, 255)));
         assert!(!p.contains(Ipv4Addr::new(192, 0, 4, 0)));
         assert!(!p.contains(Ipv4Addr::new(192, 0, 1, 255)));
         assert!(Prefix4::DEFAULT.contains(Ipv4Addr::BROADCAST));
         assert_eq!(p.to_string(), "192.0.2.0/23");
+
+        let p = v6("2001:db8:0:fffe::", 63).unwrap();
+        let within = |addr: &str| p.contains(addr.parse().unwrap());
+        assert!(within("2001:db8:0:fffe::"));
+        assert!(within("2001:db8:0:ffff:ffff:ffff:ffff:ffff"));
+        assert!(!within("2001:db8:1::"));
+        assert!(!within("2001:db8:0:fffd:ffff:ffff:ffff:ffff"));
+        assert!(Prefix6::DEFAULT.contains(Ipv6Addr::from(u128::MAX)));
+        assert_eq!(p.to_string(), "2001:db8:0:fffe::/63");
     }
 
     #[test]
     fn common_stops_at_the_first_difference_and_at_the_shorter() {
-        let a = prefix([10, 0, 0, 0], 8).unwrap();
-        let b = prefix([10, 128, 0, 0], 9).unwrap();
-        let c = prefix([11, 0, 0, 0], 8).unwrap();
+        let a = v4([10, 0, 0, 0], 8).unwrap();
+        let b = v4([10, 128, 0, 0], 9).unwrap();
+        let c = v4([11, 0, 0, 0], 8).unwrap();
         assert_eq!(a.common(b), a);
-        assert_eq!(a.common(c), prefix([10, 0, 0, 0], 7).unwrap());
-        assert_eq!(
-            c.common(prefix([128, 0, 0, 0], 1).unwrap()),
-            Prefix4::DEFAULT
-        );
+        assert_eq!(a.common(c), v4([10, 0, 0, 0], 7).unwrap());
+        assert_eq!(c.common(v4([128, 0, 0, 0], 1).unwrap()), Prefix4::DEFAULT);
+
+        let a = v6("2001:db8::", 64).unwrap();
+        assert_eq!(a.common(v6("2001:db8::", 128).unwrap()), a);
+        let beside = v6("2001:db8:0:1::", 64).unwrap();
+        assert_eq!(a.common(beside), v6("2001:db8::", 63).unwrap());
+    }
+
+    #[test]
+    fn the_side_is_the_first_bit_behind_the_prefix() {
+        assert_eq!(Prefix4::DEFAULT.side(1 << 31), 1);
+        assert_eq!(v4([10, 0, 0, 0], 31).unwrap().side(0x0a00_0001), 1);
+        assert_eq!(v4([10, 0, 0, 0], 31).unwrap().side(0x0a00_0000), 0);
+        assert_eq!(v6("::", 127).unwrap().side(1), 1);
+        assert_eq!(v6("::", 64).unwrap().side(u128::MAX >> 65), 0);
     }
 }
