@@ -10,8 +10,8 @@ use libbpf_rs::btf::types::{Enum, MemberAttr, Struct};
 use libbpf_rs::btf::{Btf, HasSize};
 use tp_pipeline::abi::{
     AddrKey, Counter, IngressKind, KeyKind, LinkKey, MAX_LINKS, MAX_LOCAL_ADDRS, MAX_LOCAL_MACS,
-    MAX_PORTS, MAX_QUEUES, MAX_TUNNELS, META_MAGIC, MacKey, Meta, NO_SLOT, PortEntry, SlotRef,
-    TUNNEL_KEY_PRESENT, TunnelKey, VLAN_8021AD,
+    MAX_PORTS, MAX_QUEUES, MAX_TUNNELS, MAX_UDP_PORTS, META_MAGIC, MacKey, Meta, NO_SLOT,
+    PortEntry, REF_LOCAL, SlotRef, TUNNEL_KEY_PRESENT, TunnelKey, UdpPortKey, VLAN_8021AD,
 };
 
 const HEADER: &str = include_str!("../src/bpf/abi.h");
@@ -74,7 +74,11 @@ fn structs_have_the_same_fields_at_the_same_offsets() {
             rust_layout!(TunnelKey: remote, local, key_be, dport_be, kind, flags),
         ),
         ("tp_link_key", rust_layout!(LinkKey: port, vlan, mac)),
-        ("tp_slot_ref", rust_layout!(SlotRef: slot, tag, ingress)),
+        ("tp_udp_port_key", rust_layout!(UdpPortKey: port_be)),
+        (
+            "tp_slot_ref",
+            rust_layout!(SlotRef: slot, tag, ingress, flags),
+        ),
     ];
     for (name, rust) in &pairs {
         assert_eq!(c_layout(&btf, name), *rust, "struct {name}");
@@ -104,6 +108,14 @@ fn enums_have_the_same_values() {
             IngressKind::OuterFragment as i64,
         ),
         ("TP_INGRESS_OUTER_ICMP", IngressKind::OuterIcmp as i64),
+        (
+            "TP_INGRESS_UPSTREAM_TUNNEL",
+            IngressKind::UpstreamTunnel as i64,
+        ),
+        (
+            "TP_INGRESS_OUTER_ICMP_UPSTREAM",
+            IngressKind::OuterIcmpUpstream as i64,
+        ),
     ];
     assert_eq!(c_values(&btf, "tp_ingress"), map(&ingress));
     for (name, value) in ingress {
@@ -119,7 +131,8 @@ fn enums_have_the_same_values() {
         ("TP_KIND_IPIP", KeyKind::Ipip as i64),
         ("TP_KIND_GRE", KeyKind::Gre as i64),
         ("TP_KIND_EGRE", KeyKind::Egre as i64),
-        ("TP_KIND_UDP", KeyKind::Udp as i64),
+        ("TP_KIND_FOU", KeyKind::Fou as i64),
+        ("TP_KIND_GUE", KeyKind::Gue as i64),
     ];
     assert_eq!(c_values(&btf, "tp_tunnel_kind"), map(&kinds));
 
@@ -135,6 +148,7 @@ fn enums_have_the_same_values() {
         ("TP_DROP_ETHERTYPE", Counter::Ethertype as i64),
         ("TP_DROP_UNKNOWN_TUNNEL", Counter::UnknownTunnel as i64),
         ("TP_DROP_GRE_UNSUPPORTED", Counter::GreUnsupported as i64),
+        ("TP_DROP_GUE_UNSUPPORTED", Counter::GueUnsupported as i64),
         ("TP_DROP_UNKNOWN_SOURCE", Counter::UnknownSource as i64),
         ("TP_DROP_NO_SOCKET", Counter::NoSocket as i64),
         ("TP_DROP_META", Counter::MetaRoom as i64),
@@ -161,6 +175,8 @@ fn constants_have_the_same_values() {
         ("TP_MAX_LOCAL_ADDRS", MAX_LOCAL_ADDRS as i64),
         ("TP_MAX_TUNNELS", MAX_TUNNELS as i64),
         ("TP_MAX_LINKS", MAX_LINKS as i64),
+        ("TP_MAX_UDP_PORTS", MAX_UDP_PORTS as i64),
+        ("TP_REF_LOCAL", i64::from(REF_LOCAL)),
         ("TP_TUNNEL_KEY_PRESENT", i64::from(TUNNEL_KEY_PRESENT)),
         ("TP_VLAN_8021AD", i64::from(VLAN_8021AD)),
     ]

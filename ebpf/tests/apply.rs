@@ -47,7 +47,10 @@ fn contents(steering: &Steering, name: &str) -> Contents {
 
 /// What the kernel should hold, field by field as abi.h has them.
 fn expected(state: &SteeringState) -> [(&'static str, Contents); 5] {
-    let slot = |s: &SlotRef| [s.slot, s.tag, s.ingress].map(u32::to_ne_bytes).concat();
+    let slot = |s: &SlotRef| {
+        let halves = [s.ingress, s.flags].map(u16::to_ne_bytes).concat();
+        [[s.slot, s.tag].map(u32::to_ne_bytes).concat(), halves].concat()
+    };
     let flags = || vec![0; 4];
     let mac = |k: &MacKey| [&k.port.to_ne_bytes()[..], &k.mac].concat();
     let port = |p: &PortEntry| {
@@ -133,7 +136,7 @@ fn difference(from: &SteeringState, to: &SteeringState) -> Applied {
 
 prop_compose! {
     fn a_slot()(slot in 0..4u32, tag in 0..2u32) -> SlotRef {
-        SlotRef { slot, tag, ingress: IngressKind::Tunnel as u32 }
+        SlotRef { slot, tag, ingress: IngressKind::Tunnel as u16, flags: 0 }
     }
 }
 

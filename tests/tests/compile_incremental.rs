@@ -43,7 +43,7 @@ fn from_scratch(config: &Config, first_tag: u32) -> Compiled {
 /// A slot that the successor gave to something else bears another tag, and is not one that the
 /// predecessor uses: workers hold both generations while a change is under way.
 fn assert_ids_are_fresh(before: &Compiled, after: &Compiled) {
-    let ids = |compiled: &Compiled| -> BTreeMap<(u32, u32), SlotRef> {
+    let ids = |compiled: &Compiled| -> BTreeMap<(u16, u32), SlotRef> {
         let tunnels = compiled.steering.tunnels.values();
         tunnels
             .chain(compiled.steering.links.values())
@@ -191,13 +191,13 @@ impl Names<'_> {
     /// The name that a steering entry leads to; its tag must be the one in the tables.
     fn ingress(&self, entry: &SlotRef) -> Name {
         let (tables, slot) = (&self.0.tables, entry.slot as usize);
-        let (tag, name) = if entry.ingress == IngressKind::Upstream as u32 {
+        let (tag, name) = if entry.ingress == IngressKind::Upstream as u16 {
             (
                 tables.upstreams[slot].as_ref().unwrap().tag,
                 self.upstream(UpstreamSlot(entry.slot)),
             )
         } else {
-            assert_eq!(entry.ingress, IngressKind::Tunnel as u32);
+            assert_eq!(entry.ingress, IngressKind::Tunnel as u16);
             (
                 tables.tunnels[slot].as_ref().unwrap().tag,
                 self.tunnel(TunnelSlot(entry.slot)),

@@ -110,11 +110,17 @@ impl View<'_> {
             })
             .collect();
         for (_, allocated) in self.names.tunnels.iter() {
-            let ingress = IngressKind::Tunnel as u32;
+            let ingress = IngressKind::Tunnel as u16;
             let (slot, tag) = (allocated.id.slot.0, allocated.id.tag.0);
-            state
-                .tunnels
-                .insert(allocated.identity, SlotRef { slot, tag, ingress });
+            state.tunnels.insert(
+                allocated.identity,
+                SlotRef {
+                    slot,
+                    tag,
+                    ingress,
+                    flags: 0,
+                },
+            );
         }
         state.links = self.links();
         check(
@@ -138,7 +144,7 @@ impl View<'_> {
         let mut contested = BTreeSet::new();
         for (_, allocated) in self.names.upstreams.iter() {
             let UpstreamIdentity { port, vlan, macs } = &allocated.identity;
-            let ingress = IngressKind::Upstream as u32;
+            let ingress = IngressKind::Upstream as u16;
             let (slot, tag) = (allocated.id.slot.0, allocated.id.tag.0);
             for mac in macs {
                 let key = LinkKey {
@@ -146,7 +152,18 @@ impl View<'_> {
                     vlan: *vlan,
                     mac: mac.octets(),
                 };
-                if links.insert(key, SlotRef { slot, tag, ingress }).is_some() {
+                if links
+                    .insert(
+                        key,
+                        SlotRef {
+                            slot,
+                            tag,
+                            ingress,
+                            flags: 0,
+                        },
+                    )
+                    .is_some()
+                {
                     contested.insert(key);
                 }
             }

@@ -26,11 +26,14 @@ pub const MAX_TUNNELS: usize = 65536;
 /// Capacity of the link map (`TP_MAX_LINKS`).
 pub const MAX_LINKS: usize = 16384;
 
+/// Capacity of the map of UDP tunnels' ports (`TP_MAX_UDP_PORTS`).
+pub const MAX_UDP_PORTS: usize = 256;
+
 /// What a redirected frame is (`enum tp_ingress`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum IngressKind {
-    /// From an upstream's router; the slot is the upstream's.
+    /// From an upstream's router, without an outer header; the slot is the upstream's.
     Upstream = 1,
     /// From a tunnel's far end; the slot is the tunnel's.
     Tunnel = 2,
@@ -40,6 +43,10 @@ pub enum IngressKind {
     OuterFragment = 4,
     /// An ICMP error that quotes a tunnel's outer header; the slot is the tunnel's.
     OuterIcmp = 5,
+    /// From an upstream behind a tunnel; the slot is the upstream's.
+    UpstreamTunnel = 6,
+    /// An ICMP error that quotes the outer header of an upstream's tunnel; the slot is the upstream's.
+    OuterIcmpUpstream = 7,
 }
 
 impl IngressKind {
@@ -52,6 +59,8 @@ impl IngressKind {
             3 => Self::L2Client,
             4 => Self::OuterFragment,
             5 => Self::OuterIcmp,
+            6 => Self::UpstreamTunnel,
+            7 => Self::OuterIcmpUpstream,
             _ => return None,
         })
     }
@@ -67,8 +76,10 @@ pub enum KeyKind {
     Gre = 2,
     /// GRE with protocol type 0x6558.
     Egre = 3,
-    /// UDP.
-    Udp = 4,
+    /// IP in UDP, as Linux FOU.
+    Fou = 4,
+    /// Generic UDP Encapsulation (draft-ietf-intarea-gue).
+    Gue = 5,
 }
 
 /// Metadata in front of a redirected packet (`struct tp_meta`).
@@ -213,6 +224,33 @@ impl TunnelKey {
             ..Self::ipip(remote, local)
         }
     }
+
+    /// The key of an Ethernet-over-GRE tunnel; `key` is in host order.
+    #[must_use]
+    pub fn egre(remote: IpAddr, local: IpAddr, key: Option<u32>) -> Self {
+        Self {
+            kind: KeyKind::Egre as u8,
+            ..Self::gre(remote, local, key)
+        }
+    }
+
+    /// The key of a FOU or GUE tunnel that the portal receives at this UDP port.
+    #[must_use]
+    pub fn udp(kind: KeyKind, remote: IpAddr, local: IpAddr, port: u16) -> Self {
+        Self {
+            dport_be: port.to_be(),
+            kind: kind as u8,
+            ..Self::ipip(remote, local)
+        }
+    }
+}
+
+/// The destination port of UDP tunnels (`struct tp_udp_port_key`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(C)]
+pub struct UdpPortKey {
+    /// In network order.
+    pub port_be: u16,
 }
 
 /// The VLAN's TPID is 0x88a8 (`TP_VLAN_8021AD`).
@@ -239,8 +277,13 @@ pub struct SlotRef {
     /// Tag of the slot's allocation.
     pub tag: u32,
     /// [`IngressKind`] as a number.
-    pub ingress: u32,
+    pub ingress: u16,
+    /// [`REF_LOCAL`] or 0.
+    pub flags: u16,
 }
+
+/// ARP and ND from this link are for the portal's slow path (`TP_REF_LOCAL`).
+pub const REF_LOCAL: u16 = 1;
 
 /// Counters of the steering program (`enum tp_counter`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -268,6 +311,8 @@ pub enum Counter {
     UnknownTunnel,
     /// Dropped: GRE version, routing or RFC 1701 bits.
     GreUnsupported,
+    /// Dropped: GUE variant, or a control message.
+    GueUnsupported,
     /// Dropped: no upstream or client for (port, VLANs, source MAC).
     UnknownSource,
     /// Dropped: no AF_XDP socket on the queue.
@@ -278,7 +323,7 @@ pub enum Counter {
 
 impl Counter {
     /// How many there are (`TP_COUNTERS`).
-    pub const COUNT: usize = 14;
+    pub const COUNT: usize = 15;
     /// All, in the order of their numbers.
     pub const ALL: [Self; Self::COUNT] = [
         Self::Seen,
@@ -292,6 +337,7 @@ impl Counter {
         Self::Ethertype,
         Self::UnknownTunnel,
         Self::GreUnsupported,
+        Self::GueUnsupported,
         Self::UnknownSource,
         Self::NoSocket,
         Self::MetaRoom,
@@ -312,6 +358,7 @@ impl Counter {
             Self::Ethertype => "ethertype",
             Self::UnknownTunnel => "unknown-tunnel",
             Self::GreUnsupported => "gre-unsupported",
+            Self::GueUnsupported => "gue-unsupported",
             Self::UnknownSource => "unknown-source",
             Self::NoSocket => "no-socket",
             Self::MetaRoom => "no-metadata-room",

@@ -76,9 +76,9 @@ pub(crate) fn parse(packet: &Packet<'_>, port: PortId) -> Result<Parsed, DropRea
                 inner: inner(frame, meta.inner_off)?,
             })
         }
-        IngressKind::L2Client => Err(DropReason::InnerUnsupported),
+        IngressKind::L2Client | IngressKind::UpstreamTunnel => Err(DropReason::InnerUnsupported),
         IngressKind::OuterFragment => Err(DropReason::OuterFragment),
-        IngressKind::OuterIcmp => Err(DropReason::OuterIcmp),
+        IngressKind::OuterIcmp | IngressKind::OuterIcmpUpstream => Err(DropReason::OuterIcmp),
     }
 }
 

@@ -19,21 +19,25 @@
 #define TP_MAX_LOCAL_ADDRS 16384
 #define TP_MAX_TUNNELS 65536
 #define TP_MAX_LINKS 16384
+#define TP_MAX_UDP_PORTS 256
 
 /* What a redirected frame is. */
 enum tp_ingress {
-	TP_INGRESS_UPSTREAM = 1,      /* slot: upstream */
-	TP_INGRESS_TUNNEL = 2,        /* slot: tunnel */
-	TP_INGRESS_L2_CLIENT = 3,     /* slot: tunnel (a layer-two link without an outer header) */
-	TP_INGRESS_OUTER_FRAGMENT = 4,/* slot: TP_NO_SLOT */
-	TP_INGRESS_OUTER_ICMP = 5,    /* slot: the tunnel whose outer header is quoted */
+	TP_INGRESS_UPSTREAM = 1,           /* slot: upstream; without an outer header */
+	TP_INGRESS_TUNNEL = 2,             /* slot: tunnel */
+	TP_INGRESS_L2_CLIENT = 3,          /* slot: tunnel (a layer-two link without an outer header) */
+	TP_INGRESS_OUTER_FRAGMENT = 4,     /* slot: TP_NO_SLOT */
+	TP_INGRESS_OUTER_ICMP = 5,         /* slot: the tunnel whose outer header is quoted */
+	TP_INGRESS_UPSTREAM_TUNNEL = 6,    /* slot: upstream; within an outer header */
+	TP_INGRESS_OUTER_ICMP_UPSTREAM = 7,/* slot: the upstream whose outer header is quoted */
 };
 
 enum tp_tunnel_kind {
 	TP_KIND_IPIP = 1, /* IP protocols 4 and 41 */
 	TP_KIND_GRE = 2,  /* RFC 2784, RFC 2890; protocol types 0x0800, 0x86dd */
 	TP_KIND_EGRE = 3, /* protocol type 0x6558 */
-	TP_KIND_UDP = 4,
+	TP_KIND_FOU = 4,  /* IP in UDP, as Linux FOU */
+	TP_KIND_GUE = 5,  /* Generic UDP Encapsulation, draft-ietf-intarea-gue */
 };
 
 /* Metadata in front of a redirected packet: ends where the packet starts. */
@@ -80,6 +84,11 @@ struct tp_tunnel_key {
 	__u8 flags;      /* TP_TUNNEL_KEY_PRESENT: no key is not key 0 */
 };
 
+/* Map "udp_ports": destination ports of UDP tunnels -> __u32 enum tp_tunnel_kind, FOU or GUE */
+struct tp_udp_port_key {
+	__be16 port_be;
+};
+
 /* Map "links": (port, VLAN stack, source MAC) -> struct tp_slot_ref.
  * A layer-two client takes any source MAC: its entry has mac 0. Exact entries win. */
 #define TP_VLAN_8021AD 0x1000 /* the tag's TPID was 0x88a8 */
@@ -89,10 +98,12 @@ struct tp_link_key {
 	__u8 mac[6];
 };
 
+#define TP_REF_LOCAL 0x0001 /* ARP and ND from this link are for the portal's slow path */
 struct tp_slot_ref {
 	__u32 slot;
 	__u32 tag;
-	__u32 ingress;   /* enum tp_ingress */
+	__u16 ingress;   /* enum tp_ingress */
+	__u16 flags;
 };
 
 /* Map "counters" (per CPU): index of the port -> __u64[TP_COUNTERS];
@@ -110,6 +121,7 @@ enum tp_counter {
 	TP_DROP_ETHERTYPE,        /* neither IP nor a link protocol, or more than two VLAN headers */
 	TP_DROP_UNKNOWN_TUNNEL,   /* to an address of the portal, tunnel protocol, no such tunnel */
 	TP_DROP_GRE_UNSUPPORTED,  /* GRE version, routing, or RFC 1701 bits */
+	TP_DROP_GUE_UNSUPPORTED,  /* GUE variant, or a control message */
 	TP_DROP_UNKNOWN_SOURCE,   /* no upstream or client for (port, VLANs, source MAC) */
 	TP_DROP_NO_SOCKET,        /* no AF_XDP socket on the queue */
 	TP_DROP_META,             /* no room for metadata */

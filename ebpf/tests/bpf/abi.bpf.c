@@ -17,6 +17,8 @@ enum defines {
 	VALUE_TP_MAX_LOCAL_ADDRS = TP_MAX_LOCAL_ADDRS,
 	VALUE_TP_MAX_TUNNELS = TP_MAX_TUNNELS,
 	VALUE_TP_MAX_LINKS = TP_MAX_LINKS,
+	VALUE_TP_MAX_UDP_PORTS = TP_MAX_UDP_PORTS,
+	VALUE_TP_REF_LOCAL = TP_REF_LOCAL,
 	VALUE_TP_TUNNEL_KEY_PRESENT = TP_TUNNEL_KEY_PRESENT,
 	VALUE_TP_VLAN_8021AD = TP_VLAN_8021AD,
 };
@@ -32,5 +34,6 @@ struct {
 	struct tp_addr_key addr_key;
 	struct tp_tunnel_key tunnel_key;
 	struct tp_link_key link_key;
+	struct tp_udp_port_key udp_port_key;
 	struct tp_slot_ref slot_ref;
 } everything;

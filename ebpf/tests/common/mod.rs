@@ -61,7 +61,8 @@ pub(crate) fn slot(number: u32, ingress: IngressKind) -> SlotRef {
     SlotRef {
         slot: number,
         tag: 0xa000_0000 + number,
-        ingress: ingress as u32,
+        ingress: ingress as u16,
+        flags: 0,
     }
 }
 

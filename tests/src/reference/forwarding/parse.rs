@@ -70,8 +70,12 @@ pub(super) fn parse(arrival: &Arrival<'_>) -> Result<(Meta, Inner), DropReason> 
     let (l3, start) = (usize::from(meta.l3_off), usize::from(meta.inner_off));
     let (from, there) = match kind {
         IngressKind::OuterFragment => return Err(DropReason::OuterFragment),
-        IngressKind::OuterIcmp => return Err(DropReason::OuterIcmp),
-        IngressKind::L2Client => return Err(DropReason::InnerUnsupported),
+        IngressKind::OuterIcmp | IngressKind::OuterIcmpUpstream => {
+            return Err(DropReason::OuterIcmp);
+        }
+        IngressKind::L2Client | IngressKind::UpstreamTunnel => {
+            return Err(DropReason::InnerUnsupported);
+        }
         IngressKind::Upstream => (Origin::Upstream, arrival.frame),
         IngressKind::Tunnel => {
             let outer = &arrival.frame[l3..];
