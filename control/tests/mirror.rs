@@ -39,7 +39,7 @@ fn far_ends(addresses: &[&str]) -> Wanted {
     let far_ends = addresses.iter().map(|address| ip(address)).collect();
     Wanted {
         far_ends,
-        next_hops: BTreeSet::new(),
+        ..Wanted::default()
     }
 }
 
@@ -112,6 +112,28 @@ fn links_come_change_and_go() {
         portal.ip("link add ix9 type veth peer name ix8");
         let view = until(&mut mirror, "a new link", |v| v.links.contains_key("ix9")).await;
         assert_ne!(ifindex(&view, "ix9"), index);
+    });
+}
+
+#[test]
+fn a_ports_queues_are_followed() {
+    let (portal, _peer) = wire();
+    portal.block_on(async {
+        let mut mirror = start().await;
+        let ports = BTreeSet::from(["ix0".to_owned()]);
+        let wanted = Wanted {
+            ports,
+            ..Wanted::default()
+        };
+        mirror.resolve(wanted).await.unwrap();
+        for (rx, tx) in [(3, 2), (4, 1)] {
+            portal.exec(&format!("ethtool -L ix0 rx {rx} tx {tx}"));
+            let all_are = |view: &KernelView| {
+                let link = &view.links["ix0"];
+                (link.rx_queues, link.tx_queues) == (rx, tx)
+            };
+            until(&mut mirror, "the device's queues", all_are).await;
+        }
     });
 }
 

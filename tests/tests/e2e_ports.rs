@@ -1,5 +1,5 @@
-//! The portal follows the kernel: ports that vanish, return, go down and up; neighbours whose MAC address changes;
-//! routes to far ends that change; an MTU that no longer fits.
+//! The portal follows the kernel: ports that vanish, return, go down and up, or get more queues; neighbours whose
+//! MAC address changes; routes to far ends that change; an MTU that no longer fits.
 #![allow(
     clippy::unwrap_used,
     reason = "clippy exempts functions marked as tests, not the helpers that they share"
@@ -9,9 +9,13 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use serde_json::Value;
-use tp_tests::exchange::{Client, ConfigText, Exchange, Isp, SERVER, Site, assert_counters_close};
+use tp_tests::exchange::{
+    Client, ConfigText, Exchange, Isp, SERVER, Site, Wire, assert_counters_close, moved,
+};
 use tp_tests::lab::{End, Ns, Route};
+use tp_tests::packet::{Frame, Ipv4, Transport, Udp};
 use tp_tests::traffic::{Ping, UdpFlow};
+use tp_wire::MacAddr;
 
 fn site(name: &str) -> Site {
     let mut exchange = Exchange::new(name, 1).unwrap();
@@ -236,6 +240,87 @@ fn a_port_is_added_and_removed_by_a_reload() {
         assert_counters_close(&site.tpd.counters_at_rest().unwrap());
     }
     finish(site);
+}
+
+#[test]
+fn a_port_that_gets_more_queues_is_bound_again() {
+    let mut exchange = Exchange::new("ports-queues", 2).unwrap();
+    exchange.start_clients().unwrap();
+    let portal = exchange.portal.clone();
+    let switch = exchange.lan().ns().clone();
+    // Native XDP needs as many receive queues as the other end sends on: that one gets fewer first, and more last.
+    set_queues(&switch, "p0", 1);
+    set_queues(&portal, "ix0", 1);
+    let site = Site::start(exchange, |directory| ConfigText::default().text(directory)).unwrap();
+    site.assert_forwards();
+    wait_for_port(&site, "ix0", "its only queue is served", is_in_service);
+
+    set_queues(&portal, "ix0", 2);
+    set_queues(&switch, "p0", 2);
+    wait_for_port(&site, "ix0", "both queues are served", |port| {
+        port["fault"].is_null() && port["queues"].as_array().map(Vec::len) == Some(2)
+    });
+    // A veth runs no program in a queue that it got while it was up (docs/configuration.md).
+    portal.link_down("ix0").unwrap();
+    portal.link_up("ix0").unwrap();
+    site.wait_for_neighbours().unwrap();
+    site.wait_until_it_forwards().unwrap();
+    let before = site.tpd.counters_at_rest().unwrap();
+    send_many_flows(&site, 64);
+    let after = site.tpd.counters_at_rest().unwrap();
+    assert_counters_close(&after);
+    // No drop has moved; what client b answers to datagrams that nobody waits for goes back the same way.
+    let mut all = moved(&before, &after);
+    let answers = all.remove("cl0 redirected").unwrap_or_default();
+    let whole = [
+        ("ix0 redirected", 64),
+        ("worker rx", 64 + answers),
+        ("worker tx", 64 + answers),
+    ];
+    assert_eq!(
+        all,
+        whole.map(|(name, count)| (name.to_owned(), count)).into()
+    );
+    let statistics = run(&portal, "ethtool", &["-S", "ix0"]);
+    for queue in ["rx_queue_0_xdp_packets: 0", "rx_queue_1_xdp_packets: 0"] {
+        assert!(
+            !statistics.lines().any(|l| l.trim() == queue),
+            "{statistics}"
+        );
+    }
+    finish(site);
+}
+
+fn set_queues(ns: &Ns, device: &str, count: u32) {
+    let count = count.to_string();
+    run(ns, "ethtool", &["-L", device, "rx", &count, "tx", &count]);
+}
+
+/// From the first ISP's router to client b, one datagram a flow: what is put on the wire as it is goes out by the
+/// queue that its flow's hash says, and by that queue in.
+fn send_many_flows(site: &Site, flows: u16) {
+    let wire = Wire::open(site.exchange.lan().ns(), "p0").unwrap();
+    for source in 1024..1024 + flows {
+        let udp = Udp {
+            source,
+            destination: 9,
+            payload: vec![0; 32],
+        };
+        let packet = Ipv4::new(SERVER, Client::B.address(), Transport::Udp(udp));
+        let to = MacAddr::new([2, 0, 0, 0, 0, 1]);
+        let frame = Frame::new(to, MacAddr::new(Isp::One.mac()), packet).build();
+        wire.send(&frame).unwrap();
+    }
+    std::thread::sleep(Duration::from_millis(300));
+}
+
+fn run(ns: &Ns, program: &str, arguments: &[&str]) -> String {
+    let output = ns.command(program).args(arguments).output().unwrap();
+    assert!(
+        output.status.success(),
+        "{program} {arguments:?}: {output:?}"
+    );
+    String::from_utf8(output.stdout).unwrap()
 }
 
 #[test]

@@ -138,7 +138,7 @@ impl Actor {
                     self.stale.all = true;
                     self.settle().await
                 }
-                _ = tick.tick() => self.ask_for_neighbours().await,
+                _ = tick.tick() => self.look_after().await,
             };
             if settled.is_err() {
                 return;
@@ -202,7 +202,7 @@ impl Actor {
             underlay,
             ..self.requests.dump().await?
         };
-        self.read_queues();
+        self.read_queues(|_| true);
         self.feed.send_modify(|feed| feed.resyncs += 1);
         self.note(Effect::AllRoutes);
         Ok(())
@@ -220,7 +220,7 @@ impl Actor {
     async fn look_up_routes(&mut self) -> io::Result<()> {
         let stale = std::mem::take(&mut self.stale);
         if stale.all {
-            self.read_queues();
+            self.read_queues(|_| true);
         }
         let Some(wanted) = &self.wanted else {
             return Ok(());
@@ -241,16 +241,32 @@ impl Actor {
         Ok(())
     }
 
-    /// rtnetlink tells how many queues a device could have; how many it has, ethtool tells.
-    fn read_queues(&mut self) {
+    /// What the kernel sends no news of.
+    async fn look_after(&mut self) -> io::Result<()> {
+        let wanted = self.wanted.take();
+        let is_port = |name: &str| wanted.as_ref().is_some_and(|w| w.ports.contains(name));
+        if self.read_queues(is_port) {
+            self.note(Effect::Tables);
+        }
+        self.wanted = wanted;
+        self.ask_for_neighbours().await
+    }
+
+    /// rtnetlink tells how many queues a device could have; how many it has, ethtool tells. Whether that is news.
+    fn read_queues(&mut self, is_asked_for: impl Fn(&str) -> bool) -> bool {
         let Some(ethtool) = &mut self.ethtool else {
-            return;
+            return false;
         };
-        for (index, (_, link)) in &mut self.tables.links {
-            if let Ok(queues) = ethtool.queues(*index) {
+        let mut changed = false;
+        for (index, (name, link)) in &mut self.tables.links {
+            if is_asked_for(name)
+                && let Ok(queues) = ethtool.queues(*index)
+            {
+                changed |= (link.rx_queues, link.tx_queues) != (queues.rx, queues.tx);
                 (link.rx_queues, link.tx_queues) = (queues.rx, queues.tx);
             }
         }
+        changed
     }
 
     /// Has the kernel resolve what is needed and not known, and forget what is needed no longer.

@@ -13,10 +13,12 @@ pub struct Wanted {
     pub far_ends: BTreeSet<IpAddr>,
     /// Neighbours on the network of a device.
     pub next_hops: BTreeSet<(Name, IpAddr)>,
+    /// Devices whose queues are looked at again and again.
+    pub ports: BTreeSet<Name>,
 }
 
 impl Wanted {
-    /// What a model needs: the far ends of its tunnels, and next hops of upstreams that are addresses.
+    /// What a model needs: the far ends of its tunnels, next hops of upstreams that are addresses, and its ports.
     #[must_use]
     pub fn of(model: &Model) -> Self {
         let next_hops = model
@@ -33,6 +35,7 @@ impl Wanted {
                 .map(|tunnel| tunnel.remote.into())
                 .collect(),
             next_hops: next_hops.collect(),
+            ports: model.ports.keys().cloned().collect(),
         }
     }
 
@@ -65,6 +68,7 @@ impl Wanted {
     pub fn and(mut self, other: Self) -> Self {
         self.far_ends.extend(other.far_ends);
         self.next_hops.extend(other.next_hops);
+        self.ports.extend(other.ports);
         self
     }
 }
