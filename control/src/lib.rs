@@ -1,6 +1,7 @@
 //! The model, the compiler of forwarding state, the kernel mirror, and the daemon `tpd`.
 #![forbid(unsafe_code)]
 
+mod bpffs;
 pub mod compile;
 pub mod config;
 pub mod daemon;

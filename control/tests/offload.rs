@@ -4,7 +4,7 @@
 mod netns;
 
 use netns::Netns;
-use tp_control::kernel::{Ethtool, EthtoolError, OffloadError, Queues, switch_off};
+use tp_control::kernel::{Ethtool, Offloads, Queues};
 
 /// The state of a feature as ethtool(8) tells it.
 fn feature(namespace: &Netns, name: &str) -> String {
@@ -47,40 +47,43 @@ fn vlan_offloads_go_off_and_come_back() {
     ];
     let states = || names.map(|name| feature(&namespace, name));
     assert_eq!(states(), ["on", "on", "on"]);
-    let switched = namespace.run(|| switch_off(index).unwrap());
+    let offloads = namespace.run(|| Offloads::that_are_on("ix0", index).unwrap());
+    namespace.run(|| offloads.switch_off().unwrap());
     assert_eq!(states(), ["off", "off", "off"]);
     assert_eq!(feature(&namespace, "tx-checksumming"), "on", "others stay");
-    namespace.run(|| switched.restore().unwrap());
+    namespace.run(|| offloads.switch_on().unwrap());
     assert_eq!(states(), ["on", "on", "on"]);
     assert_eq!(feature(&namespace, "tx-vlan-stag-hw-insert"), "off");
 }
 
 #[test]
-fn what_is_off_already_is_no_change() {
+fn what_is_off_already_is_none_of_them() {
     let (namespace, index) = veth();
     namespace.run(|| {
-        let first = switch_off(index).unwrap();
-        let second = switch_off(index).unwrap();
-        assert_eq!(second.features().count(), 0);
-        second.restore().unwrap();
-        assert_eq!(
-            switch_off(index).unwrap().features().count(),
-            0,
-            "still off"
-        );
-        first.restore().unwrap();
+        let offloads = || Offloads::that_are_on("ix0", index).unwrap();
+        let before = offloads();
+        before.switch_off().unwrap();
+        assert_eq!(offloads().features().count(), 0);
+        offloads().switch_on().unwrap();
+        assert_eq!(offloads().features().count(), 0, "still off");
+        before.switch_on().unwrap();
+        assert_eq!(offloads(), before);
     });
     assert_eq!(feature(&namespace, "rx-vlan-offload"), "on");
 }
 
 #[test]
-fn a_device_that_is_not_there_is_an_error() {
-    let namespace = Netns::new();
-    let result = namespace.run(|| switch_off(4711));
-    assert!(
-        matches!(result, Err(OffloadError::Ethtool(EthtoolError::Refused(_)))),
-        "{result:?}"
-    );
+fn a_device_that_is_not_there_or_is_another_one_is_told_from_other_errors() {
+    let (namespace, index) = veth();
+    namespace.run(|| {
+        for (name, index) in [("ix0", 4711), ("p0", index)] {
+            let error = Offloads::that_are_on(name, index).unwrap_err();
+            assert!(error.is_of_no_device(), "{error:?}");
+        }
+        let unknown = Offloads::known("ix0", index, ["no-such-feature".to_owned()]);
+        let error = unknown.switch_off().unwrap_err();
+        assert!(!error.is_of_no_device(), "{error:?}");
+    });
 }
 
 #[test]

@@ -1,6 +1,5 @@
 //! One daemon for one state directory and one bpffs, and none while what it left is released.
 
-use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -8,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use miette::Diagnostic;
 use rustix::fs::{FlockOperation, flock};
+
+use crate::bpffs;
 
 /// Why this daemon may not run, or nothing be released.
 #[derive(Debug, thiserror::Error, Diagnostic)]
@@ -95,19 +96,12 @@ impl Releasing {
     }
 }
 
-/// The lock's file of a bpffs. It cannot be within: a bpffs holds no plain files, and is not always mounted.
+/// The lock's file of a bpffs.
 fn beside(bpffs: &Path) -> Result<PathBuf, InstanceError> {
-    // However the path is spelled, it is one file.
-    let bpffs = bpffs.canonicalize().unwrap_or_else(|_| bpffs.to_owned());
-    let Some(name) = bpffs.file_name() else {
-        return Err(InstanceError::Lock {
-            error: io::Error::new(io::ErrorKind::InvalidInput, "a bpffs needs a name"),
-            path: bpffs,
-        });
-    };
-    let mut lock = OsString::from(name);
-    lock.push(".lock");
-    Ok(bpffs.with_file_name(lock))
+    bpffs::beside(bpffs, ".lock").map_err(|error| InstanceError::Lock {
+        path: bpffs.to_owned(),
+        error,
+    })
 }
 
 /// Takes this lock, or says that it is taken, and by whom. The file stays: whoever removed it could remove the one

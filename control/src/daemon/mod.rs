@@ -134,14 +134,16 @@ fn load_to_serve(file: &Path) -> miette::Result<(Model, Spans)> {
 pub async fn release(bpffs: &Path) -> miette::Result<Vec<String>> {
     let _releasing = Releasing::of(bpffs)?;
     // Whatever became of the ports: one failure neither hides another nor keeps the rest from being released.
-    let (ports, neighbours) = (portal::release(bpffs), release_neighbours().await);
-    match (ports, neighbours) {
-        (Err(ports), Err(neighbours)) => Err(miette::miette!(
-            "{}; and {}",
-            chain(&ports),
-            chain(&neighbours)
-        )),
-        (ports, neighbours) => neighbours.into_diagnostic().and(ports.into_diagnostic()),
+    let ports = portal::release(bpffs);
+    let failures = [
+        ports.as_ref().err().map(|error| chain(error)),
+        portal::restore_offloads(bpffs).err().map(|e| chain(&e)),
+        release_neighbours().await.err().map(|e| chain(&e)),
+    ];
+    let failures: Vec<String> = failures.into_iter().flatten().collect();
+    match ports {
+        Ok(ports) if failures.is_empty() => Ok(ports),
+        _ => Err(miette::miette!("{}", failures.join("; and "))),
     }
 }
 

@@ -23,6 +23,7 @@ const CHANNELS_GET: u8 = 17;
 /// `ETHTOOL_A_*_HEADER`: the first attribute of every message.
 const HEADER: u16 = 1;
 const HEADER_DEV_INDEX: u16 = 1;
+const HEADER_DEV_NAME: u16 = 2;
 
 const FEATURES_WANTED: u16 = 3;
 const FEATURES_ACTIVE: u16 = 4;
@@ -97,7 +98,7 @@ impl Ethtool {
     /// # Errors
     /// [`EthtoolError::Refused`]: no such device, or its driver does not tell.
     pub fn queues(&mut self, ifindex: u32) -> Result<Queues, EthtoolError> {
-        let attributes = self.ask(CHANNELS_GET, vec![header(ifindex)])?;
+        let attributes = self.ask(CHANNELS_GET, vec![header(ifindex, None)])?;
         let count = |wanted| -> u32 {
             let found = attributes
                 .iter()
@@ -112,9 +113,13 @@ impl Ethtool {
         })
     }
 
-    /// The features that are on.
-    pub(super) fn active_features(&mut self, ifindex: u32) -> Result<Features, EthtoolError> {
-        let attributes = self.ask(FEATURES_GET, vec![header(ifindex)])?;
+    /// The features that are on. Index and name are one device's, or it is refused with ENODEV.
+    pub(super) fn active_features(
+        &mut self,
+        ifindex: u32,
+        device: &str,
+    ) -> Result<Features, EthtoolError> {
+        let attributes = self.ask(FEATURES_GET, vec![header(ifindex, Some(device))])?;
         match attributes
             .iter()
             .find(|attribute| kind(attribute) == FEATURES_ACTIVE)
@@ -128,6 +133,7 @@ impl Ethtool {
     pub(super) fn set_features<'a>(
         &mut self,
         ifindex: u32,
+        device: &str,
         names: impl Iterator<Item = &'a str>,
         on: bool,
     ) -> Result<(), EthtoolError> {
@@ -140,7 +146,7 @@ impl Ethtool {
         };
         let bits: Vec<DefaultNla> = names.map(bit).collect();
         let wanted = nested(FEATURES_WANTED, &[nested(BITSET_BITS, &bits)]);
-        self.ask(FEATURES_SET, vec![header(ifindex), wanted])
+        self.ask(FEATURES_SET, vec![header(ifindex, Some(device)), wanted])
             .map(drop)
     }
 
@@ -216,14 +222,12 @@ impl Ethtool {
     }
 }
 
-fn header(ifindex: u32) -> DefaultNla {
-    nested(
-        HEADER,
-        &[DefaultNla::new(
-            HEADER_DEV_INDEX,
-            ifindex.to_ne_bytes().to_vec(),
-        )],
-    )
+/// Which device; the kernel compares a name with the index (net/ethtool/netlink.c, `ethnl_parse_header_dev_get`).
+fn header(ifindex: u32, device: Option<&str>) -> DefaultNla {
+    let index = DefaultNla::new(HEADER_DEV_INDEX, ifindex.to_ne_bytes().to_vec());
+    let name = device.map(|device| string(HEADER_DEV_NAME, device));
+    let attributes: Vec<DefaultNla> = std::iter::once(index).chain(name).collect();
+    nested(HEADER, &attributes)
 }
 
 fn nested(kind: u16, attributes: &[DefaultNla]) -> DefaultNla {

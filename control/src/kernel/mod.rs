@@ -14,5 +14,5 @@ mod wanted;
 
 pub use ethtool::{Ethtool, EthtoolError, Queues};
 pub use mirror::{Mirror, MirrorError, MirrorStopped, NetlinkMirror, Tuning, release_neighbours};
-pub use offload::{OffloadError, SwitchedOff, switch_off};
+pub use offload::{OffloadError, Offloads};
 pub use wanted::Wanted;

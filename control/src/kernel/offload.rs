@@ -1,6 +1,7 @@
 //! Offloads that would change frames before the steering program sees them: a VLAN tag that the
 //! device strips would make a frame match another upstream, and merged frames do not fit a chunk.
 
+use rustix::io::Errno;
 use thiserror::Error;
 
 use super::ethtool::{Ethtool, EthtoolError, Features};
@@ -19,13 +20,18 @@ const UNWANTED: &[&str] = &[
 #[derive(Debug, Error)]
 pub enum OffloadError {
     /// The kernel did not answer.
-    #[error(transparent)]
-    Ethtool(#[from] EthtoolError),
+    #[error("{device}")]
+    Ethtool {
+        /// The device.
+        device: String,
+        /// Why.
+        source: EthtoolError,
+    },
     /// Features that stayed as they were.
-    #[error("{} of ifindex {ifindex} cannot be switched {}", features.join(", "), if *on { "on" } else { "off" })]
+    #[error("{} of {device} cannot be switched {}", features.join(", "), if *on { "on" } else { "off" })]
     Stuck {
         /// The device.
-        ifindex: u32,
+        device: String,
         /// The features' names.
         features: Vec<String>,
         /// What was wanted.
@@ -33,77 +39,109 @@ pub enum OffloadError {
     },
 }
 
-/// Offloads that were switched off, to be restored when the port is released.
+impl OffloadError {
+    /// Whether there is no such device: nothing of it needs to be switched.
+    #[must_use]
+    pub fn is_of_no_device(&self) -> bool {
+        matches!(self, Self::Ethtool { source: EthtoolError::Refused(error), .. }
+            if error.raw_os_error() == Some(Errno::NODEV.raw_os_error()))
+    }
+}
+
+/// Offloads of a device that must be off while it is a port, and that it has on at other times.
+///
+/// All of this works in the network namespace of the calling thread, and blocks for as long as the driver takes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[must_use = "a port that is released gets its offloads back"]
-pub struct SwitchedOff {
+pub struct Offloads {
+    device: String,
     ifindex: u32,
     features: Features,
 }
 
-/// Switches off the device's VLAN offloads and LRO, and verifies that they are off.
-///
-/// Works in the network namespace of the calling thread; blocks for as long as the driver takes.
-///
-/// # Errors
-/// [`OffloadError`]: the kernel refuses, or a feature stays on. Nothing stays changed then, as far
-/// as the kernel lets it be undone.
-pub fn switch_off(ifindex: u32) -> Result<SwitchedOff, OffloadError> {
-    let mut ethtool = Ethtool::open()?;
-    let before = ethtool.active_features(ifindex)?;
-    let is_on = |name: &&&str| before.contains(**name);
-    let on: Features = UNWANTED
-        .iter()
-        .filter(is_on)
-        .map(|name| (*name).to_owned())
-        .collect();
-    let switched = SwitchedOff {
-        ifindex,
-        features: on,
-    };
-    if switched.features.is_empty() {
-        return Ok(switched);
+impl Offloads {
+    /// Those of the unwanted ones that are on.
+    ///
+    /// # Errors
+    /// [`OffloadError::Ethtool`].
+    pub fn that_are_on(device: &str, ifindex: u32) -> Result<Self, OffloadError> {
+        let mut offloads = Self::known(device, ifindex, []);
+        let active = offloads.active(&mut offloads.ethtool()?)?;
+        let unwanted = UNWANTED.iter().map(|name| (*name).to_owned());
+        offloads.features = unwanted.filter(|name| active.contains(name)).collect();
+        Ok(offloads)
     }
-    switched.set(&mut ethtool, false).inspect_err(|_| {
-        // The first error is the one to tell.
-        let _ = switched.set(&mut ethtool, true);
-    })?;
-    Ok(switched)
-}
 
-impl SwitchedOff {
-    /// The names of the features that were on.
+    /// Those that are known to have been on.
+    pub fn known(device: &str, ifindex: u32, features: impl IntoIterator<Item = String>) -> Self {
+        Self {
+            device: device.to_owned(),
+            ifindex,
+            features: features.into_iter().collect(),
+        }
+    }
+
+    /// The index of the device.
+    #[must_use]
+    pub fn ifindex(&self) -> u32 {
+        self.ifindex
+    }
+
+    /// The names of the features.
     pub fn features(&self) -> impl Iterator<Item = &str> {
         self.features.iter().map(String::as_str)
     }
 
-    /// Switches back on what was on.
+    /// Switches them off, and verifies that they are off.
+    ///
+    /// # Errors
+    /// [`OffloadError`]: the kernel refuses, or a feature stays on.
+    pub fn switch_off(&self) -> Result<(), OffloadError> {
+        self.set(false)
+    }
+
+    /// Switches them on, and verifies that they are on.
     ///
     /// # Errors
     /// [`OffloadError`]: the kernel refuses (the device may be gone), or a feature stays off.
-    pub fn restore(self) -> Result<(), OffloadError> {
+    pub fn switch_on(&self) -> Result<(), OffloadError> {
+        self.set(true)
+    }
+
+    fn set(&self, on: bool) -> Result<(), OffloadError> {
         if self.features.is_empty() {
             return Ok(());
         }
-        self.set(&mut Ethtool::open()?, true)
-    }
-
-    fn set(&self, ethtool: &mut Ethtool, on: bool) -> Result<(), OffloadError> {
-        ethtool.set_features(self.ifindex, self.features(), on)?;
-        let active = ethtool.active_features(self.ifindex)?;
-        let stuck: Vec<String> = self
-            .features
-            .iter()
-            .filter(|name| active.contains(*name) != on)
-            .cloned()
-            .collect();
+        let mut ethtool = self.ethtool()?;
+        ethtool
+            .set_features(self.ifindex, &self.device, self.features(), on)
+            .map_err(|source| self.error(source))?;
+        let active = self.active(&mut ethtool)?;
+        let stays = |name: &&String| active.contains(*name) != on;
+        let stuck: Vec<String> = self.features.iter().filter(stays).cloned().collect();
         if stuck.is_empty() {
             return Ok(());
         }
         Err(OffloadError::Stuck {
-            ifindex: self.ifindex,
+            device: self.device.clone(),
             features: stuck,
             on,
         })
+    }
+
+    fn ethtool(&self) -> Result<Ethtool, OffloadError> {
+        Ethtool::open().map_err(|source| self.error(source))
+    }
+
+    fn active(&self, ethtool: &mut Ethtool) -> Result<Features, OffloadError> {
+        ethtool
+            .active_features(self.ifindex, &self.device)
+            .map_err(|source| self.error(source))
+    }
+
+    fn error(&self, source: EthtoolError) -> OffloadError {
+        OffloadError::Ethtool {
+            device: self.device.clone(),
+            source,
+        }
     }
 }

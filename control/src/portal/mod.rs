@@ -4,6 +4,7 @@
 
 mod change;
 mod count;
+mod offloads;
 mod port_totals;
 mod ports;
 mod show;
@@ -20,8 +21,9 @@ use tp_worker::{Fleet, FleetConfig, FleetError};
 use tp_xsk::{ChunkSize, Magazine, Pages, Region, RegionConfig, RegionError};
 
 use crate::compile::{self, CompileError, Compiled, compile};
-use crate::kernel::SwitchedOff;
 use crate::model::{HugePages, KernelView, Model, Name};
+use offloads::OffloadRecord;
+pub use offloads::RecordError;
 use port_totals::PortTotals;
 pub use ports::BindError;
 use ports::{Bound, Retry};
@@ -54,6 +56,9 @@ pub enum PortalError {
     /// The bpffs, or what is pinned in it.
     #[error(transparent)]
     Pins(#[from] tp_ebpf::PinError),
+    /// What a predecessor switched off is not known.
+    #[error(transparent)]
+    Offloads(#[from] RecordError),
     /// A port could not be taken into service.
     #[error(transparent)]
     Bind(#[from] BindError),
@@ -81,7 +86,7 @@ pub struct Portal {
     counters: Vec<Arc<WorkerCounters>>,
     bound: BTreeMap<Name, Bound>,
     /// What was switched off, by port and ifindex.
-    offloads: BTreeMap<Name, (u32, SwitchedOff)>,
+    offloads: OffloadRecord,
     /// Ports that are not in service, with the reason.
     faults: BTreeMap<Name, BindError>,
     /// When those are tried again, unless their device changes before.
@@ -135,7 +140,7 @@ impl Portal {
         let mut portal = Self {
             magazine: region.depot().magazine(),
             bound: BTreeMap::new(),
-            offloads: BTreeMap::new(),
+            offloads: OffloadRecord::open(&model.portal.bpffs)?,
             faults: BTreeMap::new(),
             retries: BTreeMap::new(),
             started: Instant::now(),
@@ -287,6 +292,14 @@ impl Portal {
 /// What could not be removed.
 pub fn release(bpffs: &std::path::Path) -> Result<Vec<Name>, PortalError> {
     Pins::find(bpffs).map_or(Ok(Vec::new()), |pins| Ok(pins.release_all()?))
+}
+
+/// Switches on what a portal with this bpffs switched off on its ports.
+///
+/// # Errors
+/// What stays off.
+pub fn restore_offloads(bpffs: &std::path::Path) -> Result<(), RecordError> {
+    Ok(OffloadRecord::open(bpffs)?.give_back_all()?)
 }
 
 /// An error with all its causes, in one line.

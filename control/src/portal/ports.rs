@@ -8,7 +8,7 @@ use tp_xsk::{BindMode, OpenError, RingSizes, Socket, SocketConfig};
 
 use super::{Portal, PortalError, chain};
 use crate::config::CHUNKS_OF_A_SOCKET;
-use crate::kernel::{OffloadError, switch_off};
+use crate::kernel::OffloadError;
 use crate::model::{self, Link, Name, XdpMode};
 
 /// Entries of each ring of a socket: what it may lend to the kernel is to receive into and to send from. Above the bursts of a NIC's or veth's own rings (256 to 1,024), and small enough
@@ -234,11 +234,13 @@ impl Portal {
             name: port(),
             ifindex: link.ifindex,
         };
-        self.switch_off(name, link.ifindex)?;
         if let Err(error) = self.serve(&device, id, &link, settings) {
-            // What was opened so far is closed again, and what was off is on: nothing half done stays.
+            // What was opened so far is closed again: nothing half done stays.
             let _ = self.fleet.detach(id, &mut self.magazine);
-            self.restore_offloads(name);
+            // What a program still holds keeps its offloads off, else each attempt would switch them on and off.
+            if !self.is_held(&device) {
+                self.restore_offloads(name);
+            }
             return Err(error);
         }
         let bound = Bound {
@@ -252,26 +254,17 @@ impl Portal {
         Ok(())
     }
 
-    /// Switches off what must be off, and remembers it until the device is given back.
-    fn switch_off(&mut self, name: &str, ifindex: u32) -> Result<(), BindError> {
-        let known = self.offloads.get(name);
-        if known.is_some_and(|(device, _)| *device == ifindex) {
-            return Ok(());
-        }
-        let off = switch_off(ifindex).map_err(|source| BindError::Offload {
-            port: name.to_owned(),
-            source,
-        })?;
-        self.offloads.insert(name.to_owned(), (ifindex, off));
-        Ok(())
+    /// Whether a program of ours is on the device; where that cannot be known, it may be.
+    fn is_held(&self, device: &Device) -> bool {
+        let is_its = |pin: &Pin| pin.device == device.name && pin.ifindex == Some(device.ifindex);
+        let pins = self.pins.list();
+        pins.map_or(true, |pins| pins.iter().any(is_its))
     }
 
     /// Gives a device its offloads back; one that is gone needs none.
     fn restore_offloads(&mut self, port: &str) {
-        if let Some((_, offloads)) = self.offloads.remove(port)
-            && let Err(error) = offloads.restore()
-        {
-            tracing::debug!(port, error = chain(&error), "offloads not restored");
+        if let Err(error) = self.offloads.give_back(port) {
+            tracing::warn!(port, error = chain(&error), "offloads not restored");
         }
     }
 
@@ -282,6 +275,12 @@ impl Portal {
         link: &Link,
         settings: model::Port,
     ) -> Result<(), BindError> {
+        self.offloads
+            .switch_off(&device.name, device.ifindex)
+            .map_err(|source| BindError::Offload {
+                port: device.name.clone(),
+                source,
+            })?;
         for queue in 0..link.rx_queues {
             self.open_queue(&device.name, id, link, queue, settings)?;
         }
@@ -408,7 +407,8 @@ impl Portal {
         }
     }
 
-    /// Takes the program off the devices of this namespace that the model does not have: a predecessor's ports.
+    /// Takes the program off the devices of this namespace that the model does not have, a predecessor's ports, and
+    /// gives them their offloads back.
     pub(super) fn release_strays(&mut self) {
         let pins = match self.pins.list() {
             Ok(pins) => pins,
@@ -432,6 +432,10 @@ impl Portal {
                     "the program may still be on the device"
                 ),
             }
+        }
+        let is_stray = |port: &&Name| !self.model.ports.contains_key(*port);
+        let strays: Vec<Name> = self.offloads.ports().filter(is_stray).cloned().collect();
+        for port in strays {
             self.restore_offloads(&port);
         }
     }
@@ -459,8 +463,15 @@ impl Portal {
                 self.release(&name);
             }
         }
-        if release && let Err(error) = self.pins.release_all() {
+        if !release {
+            return;
+        }
+        if let Err(error) = self.pins.release_all() {
             tracing::warn!(error = chain(&error), "the bpffs is not released");
+        }
+        // Ports that could not be served when it ended, too.
+        if let Err(error) = self.offloads.give_back_all() {
+            tracing::warn!(error = chain(&error), "offloads not restored");
         }
     }
 }
