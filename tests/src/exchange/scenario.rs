@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::{Client, ConfigText, Exchange, Isp, SERVER, Tpd};
-use crate::lab::{LabError, Route};
+use crate::lab::{LabError, Route, Signal};
 use crate::traffic::{Ping, TcpTransfer, TrafficError, UdpFlow};
 
 /// Bytes of a TCP transfer.
@@ -33,6 +33,9 @@ pub enum StepError {
     /// The portal refused a configuration.
     #[error("tpctl reload: {0}")]
     Refused(String),
+    /// Who watches wants no more of them.
+    #[error("stopped by {0}")]
+    Stopped(Signal),
 }
 
 /// One line of the demo's table.
@@ -83,30 +86,35 @@ impl Scenario {
         Ok(scenario)
     }
 
-    /// Runs all steps, telling `tell` each row as it is there.
+    /// Runs all steps, telling `tell` each row as it is there, until one is one too many for it.
     ///
     /// # Errors
-    /// A step that could not be done; what was done and came out otherwise is a row that is not good.
-    pub fn run(&self, mut tell: impl FnMut(&Row)) -> Result<Vec<Row>, StepError> {
+    /// A step that could not be done, or what `tell` answers; what was done and came out otherwise is a row that is
+    /// not good.
+    pub fn run(
+        &self,
+        mut tell: impl FnMut(&Row) -> Result<(), StepError>,
+    ) -> Result<Vec<Row>, StepError> {
         let choices = [(Client::A, Isp::One), (Client::B, Isp::Two)];
         let mut rows = Vec::new();
         let mut add = |row: Row| {
-            tell(&row);
+            let go_on = tell(&row);
             rows.push(row);
+            go_on
         };
         for (client, isp) in choices {
             self.exchange.send_through(client, isp)?;
             self.exchange.receive_through(client, isp)?;
-            add(self.ping(client, isp)?);
+            add(self.ping(client, isp)?)?;
         }
         for (client, isp) in choices {
-            add(self.transfer(client, isp)?);
+            add(self.transfer(client, isp)?)?;
         }
-        add(self.change_of_isp()?);
-        add(self.spoof()?);
-        add(self.stranger()?);
-        add(self.rate()?);
-        add(self.books()?);
+        add(self.change_of_isp()?)?;
+        add(self.spoof()?)?;
+        add(self.stranger()?)?;
+        add(self.rate()?)?;
+        add(self.books()?)?;
         Ok(rows)
     }
 
