@@ -18,7 +18,7 @@ use tp_tests::exchange::{
     Client, ConfigText, Exchange, Isp, SERVER, Site, Wire, assert_counters_close, binary, moved,
 };
 use tp_tests::lab::{Bridge, Ns};
-use tp_tests::packet::{Frame, Gre, GrePayload, Ipv4, Udp};
+use tp_tests::packet::{Frame, Gre, Ipv4, Udp};
 use tp_tests::traffic::UdpFlow;
 use tp_wire::MacAddr;
 
@@ -317,10 +317,9 @@ fn chunks_of_4096_bytes_carry_an_mtu_of_3000() {
             .replace("[portal]\n", memory)
     })
     .unwrap();
-    let payload = |length: usize| Udp {
-        source: 5000,
-        destination: 5001,
-        payload: (0..=250).cycle().take(length).collect(),
+    let payload = |length: usize| {
+        let bytes: Vec<u8> = (0..=250).cycle().take(length).collect();
+        Udp::new(5000, 5001, bytes)
     };
     // As large as the way out allows: 3,000 bytes with the outer headers.
     let inner = Ipv4::new(SERVER, Client::A.address(), payload(3000 - 28 - 28));
@@ -336,7 +335,7 @@ fn chunks_of_4096_bytes_carry_an_mtu_of_3000() {
     assert_eq!(seen[14 + 28..], Ipv4 { ttl: 63, ..inner }.build());
 
     let inner = Ipv4::new(Client::A.address(), SERVER, payload(3000 - 28 - 28));
-    let outer = Gre::new(Some(1), GrePayload::Ipv4(Box::new(inner.clone())));
+    let outer = Gre::new(Some(1), inner.clone());
     cl.send(&Frame::new(CL, ANYBODY, Ipv4::new(A, PORTAL, outer)).build())
         .unwrap();
     let seen = ix

@@ -6,7 +6,7 @@ use super::link::group;
 use super::pick::{any, bytes, chance, one_of};
 use super::traffic::{anywhere, ecn};
 use crate::packet::{
-    Checksum, Field, Frame, Gre, GrePayload, Ipv4, Network, Tag, Transport, internet_checksum,
+    Checksum, Field, Frame, Gre, GrePayload, Ip, Ipv4, Network, Tag, Transport, internet_checksum,
 };
 use tp_control::model::TunnelKind;
 
@@ -17,7 +17,7 @@ pub(super) fn distort(rng: &mut Rng, config: &Config, frame: &mut Frame) {
         1 => distort_tags(rng, frame),
         2 => frame.padding = rng.usize(1..50),
         _ => {
-            let Network::Ipv4(packet) = &mut frame.payload else {
+            let Network::Ip(Ip::V4(packet)) = &mut frame.payload else {
                 return;
             };
             match inner(&mut packet.payload) {
@@ -62,12 +62,19 @@ fn distort_tags(rng: &mut Rng, frame: &mut Frame) {
 /// What a tunnel's packet carries, if it is IPv4.
 fn inner(transport: &mut Transport) -> Option<&mut Ipv4> {
     match transport {
-        Transport::Ipv4(packet) => Some(packet),
+        Transport::Ip(packet) => v4(packet),
         Transport::Gre(gre) => match &mut gre.payload {
-            GrePayload::Ipv4(packet) => Some(packet),
+            GrePayload::Ip(packet) => v4(packet),
             _ => None,
         },
         _ => None,
+    }
+}
+
+fn v4(packet: &mut Ip) -> Option<&mut Ipv4> {
+    match packet {
+        Ip::V4(packet) => Some(packet),
+        Ip::V6(_) => None,
     }
 }
 
@@ -96,7 +103,7 @@ fn rewrap(rng: &mut Rng, config: &Config, packet: &mut Ipv4) {
     let kind = known.unwrap_or_else(|| kind(rng));
     packet.payload = match kind {
         TunnelKind::Ipip => carried.into(),
-        TunnelKind::Gre { key } => Gre::new(key, GrePayload::Ipv4(Box::new(carried))).into(),
+        TunnelKind::Gre { key } => Gre::new(key, carried).into(),
     };
 }
 

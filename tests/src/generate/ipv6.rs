@@ -7,7 +7,7 @@ use super::config::{Config, mac, source_macs};
 use super::frame::Draft;
 use super::link::group;
 use super::pick::{any, bytes, chance, one_of};
-use crate::packet::{Extension, Frame, Gre, GrePayload, Ipv6, Ipv6Payload};
+use crate::packet::{Extension, Frame, Gre, GrePayload, Ipv6, Transport};
 
 const PORTAL: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
 
@@ -56,7 +56,7 @@ pub(super) fn packet(rng: &mut Rng, config: &Config) -> Draft {
     }
 }
 
-fn payload(rng: &mut Rng) -> Ipv6Payload {
+fn payload(rng: &mut Rng) -> Transport {
     let length = rng.usize(0..40);
     let rest = bytes(rng, length);
     match rng.u32(0..8) {
@@ -68,15 +68,15 @@ fn payload(rng: &mut Rng) -> Ipv6Payload {
             let mut message = vec![kind, 0, 0, 0];
             message.extend(rest);
             message.truncate(rng.usize(0..=message.len()));
-            Ipv6Payload::Raw(58, message)
+            Transport::Raw(58, message)
         }
         3 => {
             let key = rng.bool().then(|| rng.u32(0..8));
-            Ipv6Payload::Gre(Box::new(Gre::new(key, GrePayload::Raw(0x0800, rest))))
+            Gre::new(key, GrePayload::Raw(0x0800, rest)).into()
         }
-        4 => Ipv6Payload::Raw(*one_of(rng, &[4, 41]), rest),
-        5 => Ipv6Payload::Raw(59, rest),
-        _ => Ipv6Payload::Raw(*one_of(rng, &[6, 17, 50, 51, 1, 2]), rest),
+        4 => Transport::Raw(*one_of(rng, &[4, 41]), rest),
+        5 => Transport::Raw(59, rest),
+        _ => Transport::Raw(*one_of(rng, &[6, 17, 50, 51, 1, 2]), rest),
     }
 }
 

@@ -113,7 +113,7 @@ pub(super) fn icmp_error(rng: &mut Rng, config: &Config) -> Option<Draft> {
     }
     let kind = *one_of(rng, &[3, 3, 3, 11, 12, 4, 0, 5]);
     let behind = *one_of(rng, &[8, 8, 28, 0, 3, 4, 7, 64]);
-    let mut icmp = Icmp::error(kind, rng.u8(0..16), &quoted, behind);
+    let mut icmp = Icmp::error(kind, rng.u8(0..16), &quoted.into(), behind);
     if chance(rng, 5) {
         icmp.body.truncate(rng.usize(0..28));
     }

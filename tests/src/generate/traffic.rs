@@ -9,7 +9,7 @@ use super::Rng;
 use super::config::{Config, mac, source_macs};
 use super::frame::Draft;
 use super::pick::{any, bytes, chance, host, near, one_of};
-use crate::packet::{Frame, Gre, GrePayload, Icmp, Ipv4, Tag, Tcp, Transport, Udp};
+use crate::packet::{Frame, Gre, Icmp, Ipv4, Tag, Tcp, Transport, Udp};
 
 /// A client's packet in its tunnel.
 pub(super) fn from_tunnel(rng: &mut Rng, config: &Config) -> Option<Draft> {
@@ -34,7 +34,7 @@ pub(super) fn from_tunnel(rng: &mut Rng, config: &Config) -> Option<Draft> {
 pub(super) fn encapsulate(tunnel: &Tunnel, inner: Ipv4) -> Ipv4 {
     let payload: Transport = match tunnel.kind {
         TunnelKind::Ipip => inner.into(),
-        TunnelKind::Gre { key } => Gre::new(key, GrePayload::Ipv4(Box::new(inner))).into(),
+        TunnelKind::Gre { key } => Gre::new(key, inner).into(),
     };
     Ipv4::new(tunnel.remote, tunnel.local, payload)
 }
@@ -132,12 +132,7 @@ pub(super) fn inner(
     let payload = bytes(rng, length);
     let (a, b) = (rng.u16(..), rng.u16(..));
     let transport: Transport = match rng.u32(0..4) {
-        0 => Udp {
-            source: a,
-            destination: b,
-            payload,
-        }
-        .into(),
+        0 => Udp::new(a, b, payload).into(),
         1 => Tcp {
             source: a,
             destination: b,

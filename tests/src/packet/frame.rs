@@ -2,7 +2,7 @@
 
 use tp_wire::MacAddr;
 
-use super::{Field, Ipv4, Ipv6};
+use super::{Arp, Field, Ip, Ipv4, Ipv6};
 
 /// An Ethernet frame, without its check sequence.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,31 +57,43 @@ impl Tag {
 /// What a frame carries.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Network {
-    /// IPv4.
-    Ipv4(Ipv4),
-    /// IPv6.
-    Ipv6(Ipv6),
+    /// IP.
+    Ip(Ip),
+    /// ARP.
+    Arp(Arp),
     /// Anything: its EtherType and its bytes.
     Raw(u16, Vec<u8>),
 }
 
+impl From<Ip> for Network {
+    fn from(packet: Ip) -> Self {
+        Self::Ip(packet)
+    }
+}
+
 impl From<Ipv4> for Network {
     fn from(packet: Ipv4) -> Self {
-        Self::Ipv4(packet)
+        Self::Ip(packet.into())
     }
 }
 
 impl From<Ipv6> for Network {
     fn from(packet: Ipv6) -> Self {
-        Self::Ipv6(packet)
+        Self::Ip(packet.into())
+    }
+}
+
+impl From<Arp> for Network {
+    fn from(message: Arp) -> Self {
+        Self::Arp(message)
     }
 }
 
 impl Network {
     fn ethertype(&self) -> u16 {
         match self {
-            Self::Ipv4(_) => 0x0800,
-            Self::Ipv6(_) => 0x86dd,
+            Self::Ip(packet) => packet.ethertype(),
+            Self::Arp(_) => 0x0806,
             Self::Raw(ethertype, _) => *ethertype,
         }
     }
@@ -120,8 +132,8 @@ impl Frame {
         }
         out.extend(self.ethertype.or(self.payload.ethertype()).to_be_bytes());
         match &self.payload {
-            Network::Ipv4(packet) => out.extend(packet.build()),
-            Network::Ipv6(packet) => out.extend(packet.build()),
+            Network::Ip(packet) => out.extend(packet.build()),
+            Network::Arp(message) => out.extend(message.build()),
             Network::Raw(_, bytes) => out.extend(bytes),
         }
         out.resize(out.len() + self.padding, 0);

@@ -1,6 +1,6 @@
 //! GRE (RFC 2784, RFC 2890), with any flags.
 
-use super::{Checksum, Field, Frame, Ipv4, Ipv6, internet_checksum, put16};
+use super::{Checksum, Field, Frame, Ip, Ipv4, Ipv6, internet_checksum, put16};
 
 /// A GRE header and what it carries.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,10 +22,8 @@ pub struct Gre {
 /// What GRE carries.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum GrePayload {
-    /// An IPv4 packet.
-    Ipv4(Box<Ipv4>),
-    /// An IPv6 packet.
-    Ipv6(Box<Ipv6>),
+    /// An IP packet.
+    Ip(Box<Ip>),
     /// An Ethernet frame (transparent Ethernet bridging).
     Ethernet(Box<Frame>),
     /// Anything: its protocol type and its bytes.
@@ -35,8 +33,7 @@ pub enum GrePayload {
 impl GrePayload {
     fn protocol(&self) -> u16 {
         match self {
-            Self::Ipv4(_) => 0x0800,
-            Self::Ipv6(_) => 0x86dd,
+            Self::Ip(packet) => packet.ethertype(),
             Self::Ethernet(_) => 0x6558,
             Self::Raw(protocol, _) => *protocol,
         }
@@ -44,8 +41,7 @@ impl GrePayload {
 
     fn build(&self) -> Vec<u8> {
         match self {
-            Self::Ipv4(packet) => packet.build(),
-            Self::Ipv6(packet) => packet.build(),
+            Self::Ip(packet) => packet.build(),
             Self::Ethernet(frame) => frame.build(),
             Self::Raw(_, bytes) => bytes.clone(),
         }
@@ -55,14 +51,14 @@ impl GrePayload {
 impl Gre {
     /// GRE with or without a key.
     #[must_use]
-    pub fn new(key: Option<u32>, payload: GrePayload) -> Self {
+    pub fn new(key: Option<u32>, payload: impl Into<GrePayload>) -> Self {
         Self {
             checksum: None,
             key,
             sequence: None,
             odd_flags: 0,
             protocol: Field::Auto,
-            payload,
+            payload: payload.into(),
         }
     }
 
@@ -90,5 +86,29 @@ impl Gre {
             put16(&mut out, 4, checksum.apply(right));
         }
         out
+    }
+}
+
+impl From<Ip> for GrePayload {
+    fn from(packet: Ip) -> Self {
+        Self::Ip(Box::new(packet))
+    }
+}
+
+impl From<Ipv4> for GrePayload {
+    fn from(packet: Ipv4) -> Self {
+        Ip::from(packet).into()
+    }
+}
+
+impl From<Ipv6> for GrePayload {
+    fn from(packet: Ipv6) -> Self {
+        Ip::from(packet).into()
+    }
+}
+
+impl From<Frame> for GrePayload {
+    fn from(frame: Frame) -> Self {
+        Self::Ethernet(Box::new(frame))
     }
 }

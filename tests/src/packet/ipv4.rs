@@ -73,7 +73,9 @@ impl Ipv4 {
     pub fn build(&self) -> Vec<u8> {
         let header_len = self.header_len();
         assert!(header_len <= 60, "IPv4 options are at most 40 bytes");
-        let payload = self.payload.build(self.source, self.destination);
+        let payload = self
+            .payload
+            .build(self.source.into(), self.destination.into());
         let mut out = vec![0; header_len];
         let words = u8::try_from(header_len / 4).expect("at most 15");
         out[0] = self.version.or(4) << 4 | self.ihl.or(words) & 0x0f;

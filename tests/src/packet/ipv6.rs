@@ -1,8 +1,8 @@
-//! IPv6 (RFC 8200): the fixed header and extension headers, as far as steering reads them.
+//! IPv6 (RFC 8200): the fixed header and the extension headers that steering reads.
 
 use std::net::Ipv6Addr;
 
-use super::{Field, Gre, Ipv4, length16, put16};
+use super::{Field, Transport, length16, put16};
 
 /// An IPv6 packet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,12 +13,20 @@ pub struct Ipv6 {
     pub destination: Ipv6Addr,
     /// Hop limit.
     pub hop_limit: u8,
+    /// Traffic class: DSCP in the upper six bits, ECN in the lower two.
+    pub traffic_class: u8,
+    /// Flow label, 20 bits.
+    pub flow_label: u32,
     /// Version, 6.
     pub version: Field<u8>,
+    /// Bytes behind the fixed header.
+    pub payload_length: Field<u16>,
+    /// Protocol number of the payload, as the last header names it.
+    pub protocol: Field<u8>,
     /// Extension headers, in their order.
     pub extensions: Vec<Extension>,
     /// What it carries.
-    pub payload: Ipv6Payload,
+    pub payload: Transport,
 }
 
 /// An extension header.
@@ -32,39 +40,6 @@ pub enum Extension {
     Destination(u8),
     /// Fragment: offset in units of 8 bytes, and the M flag.
     Fragment(u16, bool),
-}
-
-/// What an IPv6 packet carries.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Ipv6Payload {
-    /// GRE.
-    Gre(Box<Gre>),
-    /// An IPv4 packet (protocol 4).
-    Ipv4(Box<Ipv4>),
-    /// An IPv6 packet (protocol 41).
-    Ipv6(Box<Ipv6>),
-    /// Anything: its next-header number and its bytes.
-    Raw(u8, Vec<u8>),
-}
-
-impl Ipv6Payload {
-    fn number(&self) -> u8 {
-        match self {
-            Self::Gre(_) => 47,
-            Self::Ipv4(_) => 4,
-            Self::Ipv6(_) => 41,
-            Self::Raw(number, _) => *number,
-        }
-    }
-
-    fn build(&self) -> Vec<u8> {
-        match self {
-            Self::Gre(gre) => gre.build(),
-            Self::Ipv4(packet) => packet.build(),
-            Self::Ipv6(packet) => packet.build(),
-            Self::Raw(_, bytes) => bytes.clone(),
-        }
-    }
 }
 
 impl Extension {
@@ -97,22 +72,35 @@ impl Extension {
 impl Ipv6 {
     /// A packet of hop limit 64 without extension headers.
     #[must_use]
-    pub fn new(source: Ipv6Addr, destination: Ipv6Addr, payload: Ipv6Payload) -> Self {
+    pub fn new(source: Ipv6Addr, destination: Ipv6Addr, payload: impl Into<Transport>) -> Self {
         Self {
             source,
             destination,
             hop_limit: 64,
+            traffic_class: 0,
+            flow_label: 0,
             version: Field::Auto,
+            payload_length: Field::Auto,
+            protocol: Field::Auto,
             extensions: Vec::new(),
-            payload,
+            payload: payload.into(),
         }
+    }
+
+    /// Length of the header with its extension headers, in bytes.
+    #[must_use]
+    pub fn header_len(&self) -> usize {
+        let extensions = self.extensions.iter().map(|e| e.build(0).len());
+        40 + extensions.sum::<usize>()
     }
 
     /// The packet's bytes.
     #[must_use]
     pub fn build(&self) -> Vec<u8> {
-        let mut next = self.payload.number();
-        let mut body = self.payload.build();
+        let mut next = self.protocol.or(self.payload.protocol());
+        let mut body = self
+            .payload
+            .build(self.source.into(), self.destination.into());
         for extension in self.extensions.iter().rev() {
             let mut header = extension.build(next);
             header.extend(body);
@@ -120,8 +108,11 @@ impl Ipv6 {
             next = extension.number();
         }
         let mut out = vec![0; 40];
-        out[0] = self.version.or(6) << 4;
-        put16(&mut out, 4, length16(body.len()));
+        let first = u32::from(self.version.or(6)) << 28
+            | u32::from(self.traffic_class) << 20
+            | self.flow_label & 0xf_ffff;
+        out[..4].copy_from_slice(&first.to_be_bytes());
+        put16(&mut out, 4, self.payload_length.or(length16(body.len())));
         out[6] = next;
         out[7] = self.hop_limit;
         out[8..24].copy_from_slice(&self.source.octets());

@@ -1,12 +1,12 @@
-//! What an IPv4 packet carries.
+//! What an IP packet carries.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
-use etherparse::{TcpHeader, UdpHeader};
+use etherparse::TcpHeader;
 
-use super::{Gre, Icmp, Ipv4, Ipv6};
+use super::{Gre, Icmp, Icmp6, Ip, Ipv4, Ipv6, Udp};
 
-/// What an IPv4 packet carries.
+/// What an IP packet of either family carries.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Transport {
     /// UDP.
@@ -15,25 +15,14 @@ pub enum Transport {
     Tcp(Tcp),
     /// ICMP.
     Icmp(Icmp),
+    /// ICMPv6.
+    Icmp6(Icmp6),
     /// GRE.
     Gre(Box<Gre>),
-    /// An IPv4 packet (protocol 4, RFC 2003).
-    Ipv4(Box<Ipv4>),
-    /// An IPv6 packet (protocol 41).
-    Ipv6(Box<Ipv6>),
+    /// An IP packet (protocol 4, RFC 2003; 41, RFC 2473).
+    Ip(Box<Ip>),
     /// Anything: its protocol number and its bytes.
     Raw(u8, Vec<u8>),
-}
-
-/// A UDP datagram; its checksum is right for the IP header that it is put under.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Udp {
-    /// Source port.
-    pub source: u16,
-    /// Destination port.
-    pub destination: u16,
-    /// Payload.
-    pub payload: Vec<u8>,
 }
 
 /// A TCP segment without options; its checksum is right for the IP header that it is put under.
@@ -50,50 +39,47 @@ pub struct Tcp {
 }
 
 impl Transport {
-    pub(super) fn protocol(&self) -> u8 {
+    /// Its IP protocol number.
+    #[must_use]
+    pub fn protocol(&self) -> u8 {
         match self {
             Self::Icmp(_) => 1,
-            Self::Ipv4(_) => 4,
             Self::Tcp(_) => 6,
             Self::Udp(_) => 17,
-            Self::Ipv6(_) => 41,
             Self::Gre(_) => 47,
+            Self::Icmp6(_) => 58,
+            Self::Ip(packet) => packet.protocol(),
             Self::Raw(protocol, _) => *protocol,
         }
     }
 
-    pub(super) fn build(&self, source: Ipv4Addr, destination: Ipv4Addr) -> Vec<u8> {
+    pub(super) fn build(&self, source: IpAddr, destination: IpAddr) -> Vec<u8> {
         match self {
             Self::Udp(udp) => udp.build(source, destination),
             Self::Tcp(tcp) => tcp.build(source, destination),
             Self::Icmp(icmp) => icmp.build(),
+            Self::Icmp6(icmp) => icmp.build(source, destination),
             Self::Gre(gre) => gre.build(),
-            Self::Ipv4(packet) => packet.build(),
-            Self::Ipv6(packet) => packet.build(),
+            Self::Ip(packet) => packet.build(),
             Self::Raw(_, bytes) => bytes.clone(),
         }
     }
 }
 
-impl Udp {
-    fn build(&self, source: Ipv4Addr, destination: Ipv4Addr) -> Vec<u8> {
-        let mut header =
-            UdpHeader::without_ipv4_checksum(self.source, self.destination, self.payload.len())
-                .expect("a test datagram is shorter than 64 KiB");
-        header.checksum = header
-            .calc_checksum_ipv4_raw(source.octets(), destination.octets(), &self.payload)
-            .expect("a test datagram is shorter than 64 KiB");
-        [&header.to_bytes(), self.payload.as_slice()].concat()
-    }
-}
-
 impl Tcp {
-    fn build(&self, source: Ipv4Addr, destination: Ipv4Addr) -> Vec<u8> {
+    fn build(&self, source: IpAddr, destination: IpAddr) -> Vec<u8> {
         let mut header = TcpHeader::new(self.source, self.destination, self.sequence, 0xffff);
         header.psh = true;
-        header.checksum = header
-            .calc_checksum_ipv4_raw(source.octets(), destination.octets(), &self.payload)
-            .expect("a test segment is shorter than 64 KiB");
+        let checksum = match (source, destination) {
+            (IpAddr::V4(from), IpAddr::V4(to)) => header
+                .calc_checksum_ipv4_raw(from.octets(), to.octets(), &self.payload)
+                .ok(),
+            (IpAddr::V6(from), IpAddr::V6(to)) => header
+                .calc_checksum_ipv6_raw(from.octets(), to.octets(), &self.payload)
+                .ok(),
+            _ => panic!("an IP packet is of one family"),
+        };
+        header.checksum = checksum.expect("a test segment is shorter than 64 KiB");
         [header.to_bytes().as_slice(), &self.payload].concat()
     }
 }
@@ -116,14 +102,32 @@ impl From<Icmp> for Transport {
     }
 }
 
+impl From<Icmp6> for Transport {
+    fn from(icmp: Icmp6) -> Self {
+        Self::Icmp6(icmp)
+    }
+}
+
 impl From<Gre> for Transport {
     fn from(gre: Gre) -> Self {
         Self::Gre(Box::new(gre))
     }
 }
 
+impl From<Ip> for Transport {
+    fn from(packet: Ip) -> Self {
+        Self::Ip(Box::new(packet))
+    }
+}
+
 impl From<Ipv4> for Transport {
     fn from(packet: Ipv4) -> Self {
-        Self::Ipv4(Box::new(packet))
+        Ip::from(packet).into()
+    }
+}
+
+impl From<Ipv6> for Transport {
+    fn from(packet: Ipv6) -> Self {
+        Ip::from(packet).into()
     }
 }

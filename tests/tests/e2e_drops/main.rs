@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use tp_tests::exchange::{Client, Isp, SERVER, Wire};
 use tp_tests::packet::{
-    Checksum, Field, Frame, Gre, GrePayload, Icmp, Ipv4, Ipv6, Ipv6Payload, Network, Tag, Udp,
+    Checksum, Field, Frame, Gre, Icmp, Ipv4, Ipv6, Network, Tag, Transport, Udp,
 };
 use tp_wire::MacAddr;
 
@@ -49,11 +49,8 @@ fn to_client_a() -> Ipv4 {
 }
 
 fn datagram(payload: usize) -> Udp {
-    Udp {
-        source: 5000,
-        destination: 5001,
-        payload: (0..=250).cycle().take(payload).collect(),
-    }
+    let payload: Vec<u8> = (0..=250).cycle().take(payload).collect();
+    Udp::new(5000, 5001, payload)
 }
 
 /// What client a's program sends to the server.
@@ -67,7 +64,7 @@ fn outer(inner: Ipv4) -> Ipv4 {
 }
 
 fn gre(inner: Ipv4) -> Gre {
-    Gre::new(Some(KEY), GrePayload::Ipv4(Box::new(inner)))
+    Gre::new(Some(KEY), inner)
 }
 
 fn on_access(packet: Ipv4) -> Vec<u8> {
@@ -216,7 +213,7 @@ fn each_drop_of_a_packet_from_an_upstream_has_its_counter() {
     let ipv6 = Ipv6::new(
         Ipv6Addr::LOCALHOST,
         Ipv6Addr::LOCALHOST,
-        Ipv6Payload::Raw(59, Vec::new()),
+        Transport::Raw(59, Vec::new()),
     );
     bed.lan(
         &from_isp2(ipv6).build(),
@@ -285,9 +282,9 @@ fn each_drop_of_a_packet_from_a_tunnel_has_its_counter() {
     let ipv6 = Ipv6::new(
         Ipv6Addr::LOCALHOST,
         Ipv6Addr::LOCALHOST,
-        Ipv6Payload::Raw(59, Vec::new()),
+        Transport::Raw(59, Vec::new()),
     );
-    let ipv6 = Gre::new(Some(KEY), GrePayload::Ipv6(Box::new(ipv6)));
+    let ipv6 = Gre::new(Some(KEY), ipv6);
     access(Ipv4::new(A, PORTAL, ipv6), "worker inner-unsupported");
     // RFC 6040 section 4.2: CE outside, not ECN-capable inside.
     access(
@@ -313,7 +310,7 @@ fn each_drop_of_a_packet_from_a_tunnel_has_its_counter() {
     );
     // A router on the way tells that the portal's own outer packet was too large.
     let quoted = Ipv4::new(PORTAL, A, gre(to_client_a()));
-    let error = Icmp::error(3, 4, &quoted, 8);
+    let error = Icmp::error(3, 4, &quoted.into(), 8);
     access(
         Ipv4::new(Ipv4Addr::new(10, 0, 0, 254), PORTAL, error),
         "worker outer-icmp",
@@ -321,7 +318,7 @@ fn each_drop_of_a_packet_from_a_tunnel_has_its_counter() {
     // From one client to another, who cannot be reached.
     let tunnel = Client::A.tunnel_spec(Isp::Two);
     let to_silent = Ipv4::new(Client::A.address(), SILENT, datagram(10));
-    let to_silent = Gre::new(Some(2), GrePayload::Ipv4(Box::new(to_silent)));
+    let to_silent = Gre::new(Some(2), to_silent);
     access(
         Ipv4::new(tunnel.local, tunnel.remote, to_silent),
         "worker neighbour-unresolved",
@@ -344,7 +341,7 @@ fn a_packet_that_the_device_does_not_take_is_counted() {
         })
         .unwrap();
     let tunnel = Client::A.tunnel_spec(Isp::Two);
-    let inner = Gre::new(Some(2), GrePayload::Ipv4(Box::new(from_client_a())));
+    let inner = Gre::new(Some(2), from_client_a());
     bed.access(
         &on_access(Ipv4::new(tunnel.local, tunnel.remote, inner)),
         &["cl0 redirected", "worker rx", "worker tx-busy"],
@@ -375,11 +372,7 @@ fn a_forwarded_packet_has_its_ttl_decremented_and_right_checksums() {
             dont_fragment: true,
             // DSCP as configured, ECN as within (RFC 6040 section 4.1).
             tos: inner.tos & 3,
-            ..Ipv4::new(
-                PORTAL,
-                A,
-                Gre::new(Some(2), GrePayload::Ipv4(Box::new(inner))),
-            )
+            ..Ipv4::new(PORTAL, A, Gre::new(Some(2), inner))
         };
         assert_eq!(seen[14..], expected.build(), "to the client, TTL {ttl}");
 
