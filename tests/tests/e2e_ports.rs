@@ -301,11 +301,7 @@ fn set_queues(ns: &Ns, device: &str, count: u32) {
 fn send_many_flows(site: &Site, flows: u16) {
     let wire = Wire::open(site.exchange.lan().ns(), "p0").unwrap();
     for source in 1024..1024 + flows {
-        let udp = Udp {
-            source,
-            destination: 9,
-            payload: vec![0; 32],
-        };
+        let udp = Udp::new(source, 9, vec![0; 32]);
         let packet = Ipv4::new(SERVER, Client::B.address(), Transport::Udp(udp));
         let to = MacAddr::new([2, 0, 0, 0, 0, 1]);
         let frame = Frame::new(to, MacAddr::new(Isp::One.mac()), packet).build();
