@@ -118,8 +118,7 @@ fn check(plan: &Plan, have: &SteeringState) -> Result<(), ApplyError> {
             return Err(ApplyError::PortOutOfRange { ifindex, entry });
         }
     }
-    use MapName::{Links, LocalAddrs, LocalMacs, Ports, Tunnels};
-    for map in [Ports, LocalMacs, LocalAddrs, Tunnels, Links] {
+    for map in MapName::ALL {
         let needed = plan.peak(map, have);
         if needed > map.capacity() {
             return Err(ApplyError::Full { map, needed });

@@ -4,7 +4,7 @@
     reason = "the mirror of abi.h is handed to the kernel as it lies in memory"
 )]
 
-use tp_pipeline::abi::{AddrKey, LinkKey, MacKey, PortEntry, SlotRef, TunnelKey};
+use tp_pipeline::abi::{AddrKey, LinkKey, MacKey, PortEntry, SlotRef, TunnelKey, UdpPortKey};
 
 /// A type whose bytes are all defined.
 ///
@@ -35,5 +35,6 @@ plain! {
     AddrKey = 16;
     TunnelKey = 16 16 4 2 1 1;
     LinkKey = 2 4 6;
-    SlotRef = 4 4 4;
+    UdpPortKey = 2;
+    SlotRef = 4 4 2 2;
 }

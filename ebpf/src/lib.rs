@@ -24,5 +24,5 @@ pub use counters::{NO_PORT_ROW, PortCounters};
 pub use pins::{Pin, PinError, Pins};
 pub use plan::{Entry, Key, MapName};
 pub use run::{Action, RunError, RunOutcome};
-pub use state::SteeringState;
+pub use state::{SteeringState, UdpKind};
 pub use steering::{LoadError, SocketError, Steering};

@@ -19,6 +19,7 @@ pub(crate) struct Maps {
     local_macs: MapHandle,
     local_addrs: MapHandle,
     tunnels: MapHandle,
+    udp_ports: MapHandle,
     links: MapHandle,
     xsks: MapHandle,
     pub(crate) counters: MapHandle,
@@ -32,6 +33,7 @@ impl Maps {
             local_macs: MapHandle::try_from(&maps.local_macs)?,
             local_addrs: MapHandle::try_from(&maps.local_addrs)?,
             tunnels: MapHandle::try_from(&maps.tunnels)?,
+            udp_ports: MapHandle::try_from(&maps.udp_ports)?,
             links: MapHandle::try_from(&maps.links)?,
             xsks: MapHandle::try_from(&maps.xsks)?,
             counters: MapHandle::try_from(&maps.counters)?,
@@ -44,6 +46,7 @@ impl Maps {
             MapName::LocalMacs => &self.local_macs,
             MapName::LocalAddrs => &self.local_addrs,
             MapName::Tunnels => &self.tunnels,
+            MapName::UdpPorts => &self.udp_ports,
             MapName::Links => &self.links,
         }
     }
@@ -51,9 +54,14 @@ impl Maps {
     /// Writes an entry, over an older one of the same key.
     pub(crate) fn write(&self, entry: &Entry) -> libbpf_rs::Result<()> {
         let key = entry.key();
+        let kind;
         let value = match entry {
             Entry::Port(_, value) => value.as_bytes(),
             Entry::LocalMac(_) | Entry::LocalAddr(_) => NO_FLAGS.as_bytes(),
+            Entry::UdpPort(_, value) => {
+                kind = *value as u32;
+                kind.as_bytes()
+            }
             Entry::Tunnel(_, value) | Entry::Link(_, value) => value.as_bytes(),
         };
         self.of(key.map())
@@ -100,6 +108,7 @@ fn key_bytes(key: &Key) -> &[u8] {
         Key::LocalMac(k) => k.as_bytes(),
         Key::LocalAddr(k) => k.as_bytes(),
         Key::Tunnel(k) => k.as_bytes(),
+        Key::UdpPort(k) => k.as_bytes(),
         Key::Link(k) => k.as_bytes(),
     }
 }

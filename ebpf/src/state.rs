@@ -2,7 +2,28 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tp_pipeline::abi::{AddrKey, LinkKey, MacKey, PortEntry, SlotRef, TunnelKey};
+use tp_pipeline::abi::{
+    AddrKey, KeyKind, LinkKey, MacKey, PortEntry, SlotRef, TunnelKey, UdpPortKey,
+};
+
+/// What UDP to a tunnels' port carries: the kinds of tunnel that `tunnels` may have there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u32)]
+pub enum UdpKind {
+    /// IP, at once behind the UDP header.
+    Fou = KeyKind::Fou as u32,
+    /// A GUE header.
+    Gue = KeyKind::Gue as u32,
+}
+
+impl From<UdpKind> for KeyKind {
+    fn from(kind: UdpKind) -> Self {
+        match kind {
+            UdpKind::Fou => Self::Fou,
+            UdpKind::Gue => Self::Gue,
+        }
+    }
+}
 
 /// The desired contents of all steering maps but the sockets'.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -15,6 +36,8 @@ pub struct SteeringState {
     pub local_addrs: BTreeSet<AddrKey>,
     /// Tunnels by outer header.
     pub tunnels: BTreeMap<TunnelKey, SlotRef>,
+    /// Destination ports of UDP tunnels, at every address of the portal; other UDP is the kernel's.
+    pub udp_ports: BTreeMap<UdpPortKey, UdpKind>,
     /// Upstreams and layer-two clients by link.
     pub links: BTreeMap<LinkKey, SlotRef>,
 }

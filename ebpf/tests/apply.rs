@@ -10,10 +10,10 @@ use libbpf_rs::query::{ProgInfoIter, ProgInfoQueryOptions};
 use libbpf_rs::{MapCore, MapFlags, MapHandle, Program};
 use proptest::collection::{btree_map, btree_set};
 use proptest::prelude::*;
-use tp_ebpf::{Applied, ApplyError, Key, MapName, Steering, SteeringState};
+use tp_ebpf::{Applied, ApplyError, Key, MapName, Steering, SteeringState, UdpKind};
 use tp_pipeline::abi::{
     AddrKey, IngressKind, LinkKey, MAX_PORTS, MAX_QUEUES, MacKey, PortEntry, SlotRef, TunnelKey,
-    addr_bytes,
+    UdpPortKey, addr_bytes,
 };
 use tp_wire::MacAddr;
 
@@ -46,7 +46,7 @@ fn contents(steering: &Steering, name: &str) -> Contents {
 }
 
 /// What the kernel should hold, field by field as abi.h has them.
-fn expected(state: &SteeringState) -> [(&'static str, Contents); 5] {
+fn expected(state: &SteeringState) -> [(&'static str, Contents); 6] {
     let slot = |s: &SlotRef| {
         let halves = [s.ingress, s.flags].map(u16::to_ne_bytes).concat();
         [[s.slot, s.tag].map(u32::to_ne_bytes).concat(), halves].concat()
@@ -68,6 +68,14 @@ fn expected(state: &SteeringState) -> [(&'static str, Contents); 5] {
             &[k.kind, k.flags],
         ];
         [&k.remote[..], &k.local, &rest.concat()].concat()
+    };
+    // TP_KIND_FOU and TP_KIND_GUE.
+    let kind = |kind| {
+        let number: u32 = match kind {
+            UdpKind::Fou => 4,
+            UdpKind::Gue => 5,
+        };
+        number.to_ne_bytes().to_vec()
     };
     let link = |k: &LinkKey| {
         let vlan = k.vlan.map(u16::to_ne_bytes).concat();
@@ -100,6 +108,14 @@ fn expected(state: &SteeringState) -> [(&'static str, Contents); 5] {
                 .tunnels
                 .iter()
                 .map(|(k, v)| (tunnel(k), slot(v)))
+                .collect(),
+        ),
+        (
+            "udp_ports",
+            state
+                .udp_ports
+                .iter()
+                .map(|(k, v)| (k.port_be.to_ne_bytes().to_vec(), kind(*v)))
                 .collect(),
         ),
         (
@@ -140,6 +156,10 @@ prop_compose! {
     }
 }
 
+fn a_udp_kind() -> impl Strategy<Value = UdpKind> {
+    prop_oneof![Just(UdpKind::Fou), Just(UdpKind::Gue)]
+}
+
 prop_compose! {
     /// From few keys, so that states share some.
     fn a_state()(
@@ -147,6 +167,7 @@ prop_compose! {
         macs in btree_set((0..3u16, 0..3u8), 0..5),
         addrs in btree_set(0..6u8, 0..5),
         tunnels in btree_map((0..4u8, prop::option::of(0..2u32)), a_slot(), 0..6),
+        udp_ports in btree_map(0..6u16, a_udp_kind(), 0..4),
         links in btree_map((0..3u16, 0..3u16, 0..2u8), a_slot(), 0..6),
     ) -> SteeringState {
         let addr = |n| Ipv4Addr::new(192, 0, 2, n).into();
@@ -163,6 +184,10 @@ prop_compose! {
             tunnels: tunnels
                 .into_iter()
                 .map(|((n, key), slot)| (TunnelKey::gre(addr(n), addr(100), key), slot))
+                .collect(),
+            udp_ports: udp_ports
+                .into_iter()
+                .map(|(n, kind)| (UdpPortKey { port_be: (5550 + n).to_be() }, kind))
                 .collect(),
             links: links
                 .into_iter()
@@ -299,6 +324,7 @@ fn messages_say_which_key() {
         .keys()
         .map(|k| Key::Tunnel(*k).to_string())
         .chain(state.links.keys().map(|k| Key::Link(*k).to_string()))
+        .chain(state.udp_ports.keys().map(|k| Key::UdpPort(*k).to_string()))
         .collect();
     assert!(
         keys.contains("kind 2 from 198.51.100.1 to 192.0.2.1 key 16909060"),
@@ -308,5 +334,13 @@ fn messages_say_which_key() {
         keys.contains("02:00:00:00:00:02 on port 3 vlan 0x1064 vlan 0xc8"),
         "{keys:?}"
     );
-    assert_eq!(keys.len(), state.tunnels.len() + state.links.len());
+    assert!(
+        keys.contains("kind 4 from 198.51.100.1 to 192.0.2.1 udp port 5555"),
+        "{keys:?}"
+    );
+    assert!(keys.contains("udp port 5555"), "{keys:?}");
+    assert_eq!(
+        keys.len(),
+        state.tunnels.len() + state.links.len() + state.udp_ports.len()
+    );
 }

@@ -49,6 +49,14 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, TP_MAX_UDP_PORTS);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct tp_udp_port_key);
+	__type(value, __u32);
+} udp_ports SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, TP_MAX_LINKS);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, struct tp_link_key);

@@ -12,6 +12,7 @@
 #include <linux/in6.h>
 #include <linux/ip.h>
 #include <linux/ipv6.h>
+#include <linux/udp.h>
 #include <stdbool.h>
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
@@ -38,6 +39,13 @@
 #define GRE_REFUSED (0x4000 | 0x0800 | 0x0400 | 0x0007)
 #define GRE_WORD 4 /* each optional field is one word, checksum with reserved1 */
 
+/* draft-ietf-intarea-gue-09 section 3.1: variant, control bit, length in words. */
+#define GUE_VARIANT 0xc0
+#define GUE_VARIANT_1 0x40 /* no header: the bits are those of an IP version */
+#define GUE_CONTROL 0x20
+#define GUE_LENGTH 0x1f
+#define GUE_WORD 4
+
 #define TYPE_LLDP 0x88cc /* IEEE 802.1AB section 7.3; not in linux/if_ether.h of all ages */
 #define TYPE_TEB 0x6558  /* Transparent Ethernet Bridging, IEEE 802 numbers */
 
@@ -46,8 +54,12 @@
 #define ICMP_TIME_EXCEEDED 11
 #define ICMP_PARAMETER_PROBLEM 12
 
+#define ICMPV6_UNREACHABLE 1 /* RFC 4443: with packet too big and time exceeded, the errors */
+#define ICMPV6_PARAMETER_PROBLEM 4
 #define ICMPV6_MLD_FIRST 130 /* RFC 2710, RFC 4861: MLDv1, RS, RA, NS, NA, Redirect */
-#define ICMPV6_ND_LAST 137
+#define ICMPV6_ROUTER_SOLICITATION 133
+#define ICMPV6_NEIGHBOUR_ADVERTISEMENT 136
+#define ICMPV6_REDIRECT 137
 #define ICMPV6_MLDV2_REPORT 143 /* RFC 3810 */
 
 struct vlan_header {
@@ -58,6 +70,12 @@ struct vlan_header {
 struct gre_header {
 	__be16 flags;
 	__be16 type;
+};
+
+struct gue_header {
+	__u8 variant_control_length;
+	__u8 protocol;
+	__be16 flags;
 };
 
 struct icmp_header {
@@ -89,6 +107,7 @@ struct frame {
 	__u8 protocol;               /* what the IP packet carries */
 	bool ipv4;
 	bool group;          /* to a group address */
+	bool neighbour;      /* ARP or ND: between the ends of a link */
 	bool fragment;       /* of an IP packet, the first one or not */
 	bool later_fragment; /* not the first one: what follows is no header */
 };
@@ -119,6 +138,16 @@ static __always_inline void map_ipv4(__u8 *to, __be32 addr)
 	word[3] = addr;
 }
 
+/* From a packet that we got to one that we sent. */
+static __always_inline void swap_ends(struct tp_tunnel_key *key)
+{
+	__u8 remote[sizeof(key->remote)];
+
+	__builtin_memcpy(remote, key->remote, sizeof(remote));
+	__builtin_memcpy(key->remote, key->local, sizeof(remote));
+	__builtin_memcpy(key->local, remote, sizeof(remote));
+}
+
 static __always_inline bool is_mapped_ipv4(const __u8 *addr)
 {
 	const __u32 *word = (const __u32 *)addr;
@@ -129,11 +158,6 @@ static __always_inline bool is_mapped_ipv4(const __u8 *addr)
 static __always_inline bool is_vlan(__be16 type)
 {
 	return type == bpf_htons(ETH_P_8021Q) || type == bpf_htons(ETH_P_8021AD);
-}
-
-static __always_inline bool is_tunnel_protocol(__u8 protocol)
-{
-	return protocol == IPPROTO_IPIP || protocol == IPPROTO_IPV6 || protocol == IPPROTO_GRE;
 }
 
 static __always_inline enum tp_counter read_vlans(struct frame *f)
@@ -235,8 +259,8 @@ static __always_inline bool is_multicast(const struct frame *f)
 	return f->ipv4 ? (addr[12] & 0xf0) == 0xe0 : addr[0] == 0xff;
 }
 
-/* IP to a group MAC: listener reports and neighbour discovery are the kernel's, nothing else
- * is anybody's. A unicast IP destination never gets there: the kernel could forward it.
+/* IP to a group MAC: listener reports are the kernel's, neighbour discovery is of whoever speaks
+ * for this link, nothing else is anybody's. A unicast IP destination never gets there: the kernel could forward it.
  */
 static __always_inline enum tp_counter read_group(struct frame *f)
 {
@@ -250,12 +274,18 @@ static __always_inline enum tp_counter read_group(struct frame *f)
 		return TP_DROP_GROUP;
 	if ((void *)(type + 1) > f->end)
 		return TP_DROP_TRUNCATED;
-	if ((*type >= ICMPV6_MLD_FIRST && *type <= ICMPV6_ND_LAST) || *type == ICMPV6_MLDV2_REPORT)
+	if (*type >= ICMPV6_ROUTER_SOLICITATION && *type <= ICMPV6_NEIGHBOUR_ADVERTISEMENT) {
+		f->neighbour = true;
+		return GO_ON;
+	}
+	if ((*type >= ICMPV6_MLD_FIRST && *type <= ICMPV6_REDIRECT) || *type == ICMPV6_MLDV2_REPORT)
 		return TP_PASSED;
 	return TP_DROP_GROUP;
 }
 
-/* Link protocols pass; of the rest only IP goes on, and only to one receiver. */
+/* Link protocols pass or are between neighbours; of the rest only IP goes on, and only to one
+ * receiver.
+ */
 static __always_inline enum tp_counter read_network(struct frame *f)
 {
 	enum tp_counter end;
@@ -263,6 +293,9 @@ static __always_inline enum tp_counter read_network(struct frame *f)
 	f->meta.l3_off = offset(f);
 	switch (bpf_ntohs(f->type)) {
 	case ETH_P_ARP:
+		f->neighbour = true;
+		end = GO_ON;
+		break;
 	case TYPE_LLDP:
 	case ETH_P_SLOW:
 		return TP_PASSED;
@@ -278,7 +311,7 @@ static __always_inline enum tp_counter read_network(struct frame *f)
 	if (end != GO_ON)
 		return end;
 	f->meta.l4_off = offset(f);
-	return f->group ? read_group(f) : GO_ON;
+	return f->group && !f->neighbour ? read_group(f) : GO_ON;
 }
 
 /* The kind of tunnel whose GRE header names this type of payload; 0 for none of ours. */
@@ -333,6 +366,23 @@ static __always_inline enum tp_counter read_gre(struct frame *f, bool whole)
 		return TP_DROP_TRUNCATED;
 	f->tunnel.kind = gre_kind(gre->type);
 	return f->tunnel.kind ? GO_ON : TP_DROP_UNKNOWN_TUNNEL;
+}
+
+/* What a GUE header says is the worker's to read; here it is only skipped. */
+static __always_inline enum tp_counter read_gue(struct frame *f)
+{
+	__u8 *first = f->pos;
+
+	if ((void *)(first + 1) > f->end)
+		return TP_DROP_TRUNCATED;
+	if ((*first & GUE_VARIANT) == GUE_VARIANT_1)
+		return GO_ON;
+	if (*first & (GUE_VARIANT | GUE_CONTROL))
+		return TP_DROP_GUE_UNSUPPORTED;
+	if (!take(f, sizeof(struct gue_header)))
+		return TP_DROP_TRUNCATED;
+	f->pos += (*first & GUE_LENGTH) * GUE_WORD;
+	return f->pos > f->end ? TP_DROP_TRUNCATED : GO_ON;
 }
 
 #endif

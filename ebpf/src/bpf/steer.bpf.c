@@ -76,15 +76,49 @@ static __always_inline bool found(struct frame *f, const struct tp_slot_ref *ref
 	return true;
 }
 
-static __always_inline bool find_tunnel(struct frame *f, __u8 ingress)
+/* The UDP header into f->tunnel, if it is to a port of tunnels. */
+static __always_inline enum tp_counter read_udp(struct frame *f)
 {
-	return found(f, bpf_map_lookup_elem(&tunnels, &f->tunnel), ingress);
+	struct udphdr *udp = take(f, sizeof(*udp));
+	struct tp_udp_port_key to;
+	__u32 *kind;
+
+	if (!udp)
+		return TP_DROP_TRUNCATED;
+	to.port_be = udp->dest;
+	kind = bpf_map_lookup_elem(&udp_ports, &to);
+	if (kind) {
+		f->tunnel.kind = *kind;
+		f->tunnel.dport_be = to.port_be;
+	}
+	return GO_ON;
+}
+
+/* The kind of tunnel that protocol and port say, into f->tunnel; none where it stays 0. What a
+ * later fragment carries has no port.
+ */
+static __always_inline enum tp_counter read_kind(struct frame *f)
+{
+	switch (f->protocol) {
+	case IPPROTO_IPIP:
+	case IPPROTO_IPV6:
+		f->tunnel.kind = TP_KIND_IPIP;
+		return GO_ON;
+	case IPPROTO_GRE:
+		f->tunnel.kind = TP_KIND_GRE;
+		return GO_ON;
+	case IPPROTO_UDP:
+		return f->later_fragment ? GO_ON : read_udp(f);
+	default:
+		return GO_ON;
+	}
 }
 
 /* Step 5, a tunnel protocol: to a worker or dropped, never to the kernel. GO_ON redirects. */
 static __always_inline enum tp_counter steer_tunnel(struct frame *f)
 {
-	enum tp_counter end;
+	struct tp_slot_ref *ref;
+	enum tp_counter end = GO_ON;
 
 	if (f->fragment) {
 		f->meta.slot = TP_NO_SLOT;
@@ -92,58 +126,57 @@ static __always_inline enum tp_counter steer_tunnel(struct frame *f)
 		f->meta.inner_off = f->meta.l4_off;
 		return GO_ON;
 	}
-	f->tunnel.kind = TP_KIND_IPIP;
-	if (f->protocol == IPPROTO_GRE) {
+	if (f->tunnel.kind == TP_KIND_GRE)
 		end = read_gre(f, true);
-		if (end != GO_ON)
-			return end;
-	}
+	else if (f->tunnel.kind == TP_KIND_GUE)
+		end = read_gue(f);
+	if (end != GO_ON)
+		return end;
 	f->meta.inner_off = offset(f);
-	return find_tunnel(f, TP_INGRESS_TUNNEL) ? GO_ON : TP_DROP_UNKNOWN_TUNNEL;
+	ref = bpf_map_lookup_elem(&tunnels, &f->tunnel);
+	return found(f, ref, ref ? ref->ingress : 0) ? GO_ON : TP_DROP_UNKNOWN_TUNNEL;
 }
 
-/* The tunnel whose outer header this ICMP error quotes. A quote that ends too early is of no
- * tunnel: RFC 792 promises its IP header and 8 bytes.
+/* The tunnel whose outer header this ICMP error quotes: what we sent, so that our address is its
+ * source. A quote that ends too early is of no tunnel: RFC 792 promises its IP header and 8 bytes.
  */
 static __always_inline bool find_quoted_tunnel(struct frame *f)
 {
-	struct iphdr *ip;
+	struct tp_slot_ref *ref;
 
 	if (!take(f, sizeof(struct icmp_header)))
 		return false;
 	f->meta.inner_off = offset(f);
-	ip = take(f, sizeof(*ip));
-	if (!ip || ip->version != 4 || ip->ihl < 5)
+	f->fragment = false;
+	if ((f->ipv4 ? read_ipv4(f) : read_ipv6(f)) != GO_ON || f->later_fragment)
 		return false;
-	f->pos = (void *)ip + ip->ihl * 4;
-	if (f->pos > f->end || !is_tunnel_protocol(ip->protocol) ||
-	    ip->frag_off & bpf_htons(IPV4_OFFSET_MASK))
+	swap_ends(&f->tunnel);
+	if (read_kind(f) != GO_ON)
 		return false;
+	if (f->tunnel.kind == TP_KIND_GRE && read_gre(f, false) != GO_ON)
+		return false;
+	ref = bpf_map_lookup_elem(&tunnels, &f->tunnel);
+	return found(f, ref, ref && ref->ingress == TP_INGRESS_UPSTREAM_TUNNEL ?
+				     TP_INGRESS_OUTER_ICMP_UPSTREAM :
+				     TP_INGRESS_OUTER_ICMP);
+}
 
-	/* We sent it: our address is its source. */
-	map_ipv4(f->tunnel.local, ip->saddr);
-	map_ipv4(f->tunnel.remote, ip->daddr);
-	f->tunnel.kind = TP_KIND_IPIP;
-	if (ip->protocol == IPPROTO_GRE && read_gre(f, false) != GO_ON)
-		return false;
-	return find_tunnel(f, TP_INGRESS_OUTER_ICMP);
+static __always_inline bool is_icmp_error(const struct frame *f, __u8 type)
+{
+	if (f->ipv4)
+		return type == ICMP_UNREACHABLE || type == ICMP_TIME_EXCEEDED ||
+		       type == ICMP_PARAMETER_PROBLEM;
+	return type >= ICMPV6_UNREACHABLE && type <= ICMPV6_PARAMETER_PROBLEM;
 }
 
 /* Step 5, ICMP: what concerns a tunnel is the worker's, all else the kernel's. */
 static __always_inline enum tp_counter steer_icmp(struct frame *f)
 {
-	struct icmp_header *icmp = f->pos;
+	__u8 *type = f->pos;
 
-	if ((void *)(&icmp->type + 1) > f->end)
+	if ((void *)(type + 1) > f->end)
 		return TP_DROP_TRUNCATED;
-	switch (icmp->type) {
-	case ICMP_UNREACHABLE:
-	case ICMP_TIME_EXCEEDED:
-	case ICMP_PARAMETER_PROBLEM:
-		return find_quoted_tunnel(f) ? GO_ON : TP_PASSED;
-	default:
-		return TP_PASSED;
-	}
+	return is_icmp_error(f, *type) && find_quoted_tunnel(f) ? GO_ON : TP_PASSED;
 }
 
 /* An IPv4-mapped address stands for IPv4 in our maps. IPv6 packets must not carry one
@@ -159,14 +192,20 @@ static __always_inline bool is_local(const struct frame *f)
 /* Step 5. */
 static __always_inline enum tp_counter steer_local(struct frame *f)
 {
-	if (is_tunnel_protocol(f->protocol))
+	enum tp_counter end = read_kind(f);
+
+	if (end != GO_ON)
+		return end;
+	if (f->tunnel.kind)
 		return steer_tunnel(f);
-	if (f->ipv4 && f->protocol == IPPROTO_ICMP && !f->later_fragment)
+	if (f->protocol == (f->ipv4 ? IPPROTO_ICMP : IPPROTO_ICMPV6) && !f->later_fragment)
 		return steer_icmp(f);
 	return TP_PASSED;
 }
 
-/* Step 6. */
+/* Step 6, and the neighbour protocols of step 4, which are the kernel's on other links than
+ * the slow path's.
+ */
 static __always_inline enum tp_counter steer_link(struct frame *f)
 {
 	struct tp_slot_ref *ref = bpf_map_lookup_elem(&links, &f->link);
@@ -175,6 +214,8 @@ static __always_inline enum tp_counter steer_link(struct frame *f)
 		__builtin_memset(f->link.mac, 0, sizeof(f->link.mac));
 		ref = bpf_map_lookup_elem(&links, &f->link);
 	}
+	if (f->neighbour && !(ref && ref->flags & TP_REF_LOCAL))
+		return TP_PASSED;
 	f->meta.inner_off = f->meta.l3_off;
 	return found(f, ref, ref ? ref->ingress : 0) ? GO_ON : TP_DROP_UNKNOWN_SOURCE;
 }
@@ -199,7 +240,7 @@ static __always_inline enum tp_counter steer(struct xdp_md *ctx, const struct tp
 	if (end != GO_ON)
 		return end;
 
-	if (is_local(&f))
+	if (!f.neighbour && is_local(&f))
 		end = steer_local(&f);
 	else
 		end = steer_link(&f);

@@ -116,6 +116,11 @@ pub(crate) fn gre(flags: u16, protocol: u16, key: u32) -> Vec<u8> {
     header
 }
 
+/// From a port that tells nothing; without a checksum.
+pub(crate) fn udp(to: u16) -> Vec<u8> {
+    stack([&[0xd4, 0x31], &to.to_be_bytes(), &[0; 4]])
+}
+
 pub(crate) fn icmp(kind: u8) -> Vec<u8> {
     vec![kind, 0, 0, 0, 0, 0, 0, 0]
 }

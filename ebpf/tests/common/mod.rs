@@ -8,10 +8,10 @@ pub(crate) mod isolated;
 use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::net::{AddressFamily, SocketType, socket};
-use tp_ebpf::{PortCounters, Steering, SteeringState};
+use tp_ebpf::{PortCounters, Steering, SteeringState, UdpKind};
 use tp_pipeline::abi::{
-    AddrKey, IngressKind, KeyKind, LinkKey, MacKey, PortEntry, SlotRef, TunnelKey, VLAN_8021AD,
-    addr_bytes,
+    AddrKey, IngressKind, KeyKind, LinkKey, MacKey, PortEntry, SlotRef, TunnelKey, UdpPortKey,
+    VLAN_8021AD, addr_bytes,
 };
 use tp_wire::MacAddr;
 
@@ -29,6 +29,10 @@ pub(crate) const INNER_VLAN: u16 = 200;
 pub(crate) const CLIENT_VLAN: u16 = 300;
 /// GRE key of a tunnel.
 pub(crate) const GRE_KEY: u32 = 0x0102_0304;
+/// The portal's port of FOU tunnels.
+pub(crate) const FOU_PORT: u16 = 5555;
+/// The portal's port of GUE tunnels.
+pub(crate) const GUE_PORT: u16 = 6080;
 
 /// Fails, and says what is needed, without the rights that BPF needs.
 pub(crate) fn require_root() {
@@ -75,6 +79,8 @@ pub(crate) mod slots {
     pub(crate) const IPIP: u32 = 14;
     pub(crate) const GRE_OVER_V6: u32 = 15;
     pub(crate) const IPIP_OVER_V6: u32 = 16;
+    pub(crate) const FOU: u32 = 17;
+    pub(crate) const GUE: u32 = 18;
     pub(crate) const UNTAGGED: u32 = 20;
     pub(crate) const TAGGED: u32 = 21;
     pub(crate) const DOUBLE_TAGGED: u32 = 22;
@@ -108,6 +114,7 @@ pub(crate) fn portal() -> SteeringState {
         kind: KeyKind::Egre as u8,
         ..gre(None)
     };
+    let udp = |kind: UdpKind, port| TunnelKey::udp(kind.into(), CLIENT.into(), PORTAL.into(), port);
     let tunnels = [
         (gre(None), slots::GRE),
         (gre(Some(GRE_KEY)), slots::GRE_KEYED),
@@ -122,7 +129,14 @@ pub(crate) fn portal() -> SteeringState {
             TunnelKey::ipip(CLIENT6.into(), PORTAL6.into()),
             slots::IPIP_OVER_V6,
         ),
+        (udp(UdpKind::Fou, FOU_PORT), slots::FOU),
+        (udp(UdpKind::Gue, GUE_PORT), slots::GUE),
     ];
+    state.udp_ports = [
+        (udp_port(FOU_PORT), UdpKind::Fou),
+        (udp_port(GUE_PORT), UdpKind::Gue),
+    ]
+    .into();
     state
         .tunnels
         .extend(tunnels.map(|(key, n)| (key, slot(n, IngressKind::Tunnel))));
@@ -147,6 +161,13 @@ pub(crate) fn portal() -> SteeringState {
     let client = slot(slots::L2_CLIENT, IngressKind::L2Client);
     state.links.insert(link([CLIENT_VLAN, 0], [0; 6]), client);
     state
+}
+
+/// A UDP port of the portal.
+pub(crate) fn udp_port(port: u16) -> UdpPortKey {
+    UdpPortKey {
+        port_be: port.to_be(),
+    }
 }
 
 /// Counters of all rows, as one list.

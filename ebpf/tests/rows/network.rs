@@ -110,7 +110,7 @@ fn ipv6_rows() -> Vec<Row> {
         ),
         Row::new(
             "IPv6 to the portal",
-            packet(ipv6(HOST6, PORTAL6, UDP)),
+            packet(ipv6(HOST6, PORTAL6, TCP)),
             54,
             Pass,
         ),

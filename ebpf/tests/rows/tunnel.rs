@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use tp_pipeline::abi::{Counter, IngressKind, NO_SLOT};
 
 use crate::common::frames::*;
-use crate::common::{GRE_KEY, VLAN, slots};
+use crate::common::{FOU_PORT, GRE_KEY, GUE_PORT, VLAN, slots};
 use crate::{Drop, Expect, Pass, Row, redirect, redirect_tagged};
 
 /// A client that has no tunnel.
@@ -18,6 +18,7 @@ pub(crate) fn rows() -> Vec<Row> {
     rows.extend(gre_header_rows());
     rows.extend(ipv6_rows());
     rows.extend(fragment_rows());
+    rows.extend(udp_rows());
     rows.extend(kernel_rows());
     rows
 }
@@ -304,7 +305,7 @@ fn fragment_rows() -> Vec<Row> {
         ),
         Row::new(
             "fragment of what is no tunnel",
-            v4(CLIENT, UDP, 0x2000),
+            v4(CLIENT, TCP, 0x2000),
             34,
             Pass,
         ),
@@ -325,10 +326,31 @@ fn fragment_rows() -> Vec<Row> {
     ]
 }
 
+fn udp_rows() -> Vec<Row> {
+    let to = |port, rest: &[u8]| to_portal(UDP, &[udp(port), rest.to_vec()].concat());
+    let gue = |first: u8| to(GUE_PORT, &[first, 4, 0, 0]);
+    let unsupported = |name, first| {
+        let expect = Drop(Counter::GueUnsupported);
+        Row::new(name, gue(first), 43, expect)
+    };
+    vec![
+        Row::new(
+            "FOU",
+            to(FOU_PORT, &[]),
+            42,
+            tunnel(slots::FOU, [14, 34, 42]),
+        ),
+        Row::new("GUE", gue(0), 46, tunnel(slots::GUE, [14, 34, 46])),
+        unsupported("GUE variant 2", 0x80),
+        unsupported("GUE variant 3", 0xc0),
+        unsupported("a GUE control message", 0x20),
+    ]
+}
+
 fn kernel_rows() -> Vec<Row> {
     vec![
         Row::new("BGP to the portal", to_portal(TCP, &[]), 34, Pass),
-        Row::new("UDP to the portal", to_portal(UDP, &[]), 34, Pass),
+        Row::new("UDP to the portal", to_portal(UDP, &[]), 42, Pass),
         Row::new(
             "a tunnel protocol to a group",
             stack([
