@@ -43,10 +43,10 @@ fn the_example_means_what_its_comments_say() {
 
     assert_eq!(
         model.upstreams["isp1"].next_hop,
-        NextHop::Address([192, 0, 2, 1].into())
+        Some(NextHop::Address([192, 0, 2, 1].into()))
     );
     let isp2 = &model.upstreams["isp2"];
-    assert_eq!(isp2.next_hop, NextHop::Mac([2, 0, 0, 0, 2, 1].into()));
+    assert_eq!(isp2.next_hop, Some(NextHop::Mac([2, 0, 0, 0, 2, 1].into())));
     assert_eq!(
         isp2.source_macs,
         [[2, 0, 0, 0, 2, 0xa].into(), [2, 0, 0, 0, 2, 0xb].into()]
@@ -61,7 +61,10 @@ fn the_example_means_what_its_comments_say() {
             service: false,
         },
     ];
-    assert_eq!(model.upstreams["isp3"].vlans, tags);
+    assert_eq!(
+        model.upstreams["isp3"].attachment.bare().unwrap().vlans,
+        tags
+    );
 
     let acme = &model.clients["acme"];
     assert_eq!(acme.asn, Some(64600));
@@ -74,8 +77,9 @@ fn the_example_means_what_its_comments_say() {
     assert_eq!(model.clients["globex"].rates.to_client, None);
 
     let gre = &model.tunnels["acme-isp2"];
+    let outer = gre.attachment.carried().unwrap();
     assert_eq!(
-        (gre.kind, gre.ttl, gre.dscp),
+        (outer.kind, outer.ttl, outer.dscp),
         (TunnelKind::Gre { key: Some(2) }, 64, 10)
     );
     assert_eq!(
@@ -86,9 +90,9 @@ fn the_example_means_what_its_comments_say() {
         })
     );
     assert!(gre.routes.is_empty());
-    let ipip = &model.tunnels["globex-isp1"];
+    let ipip = model.tunnels["globex-isp1"].attachment.carried().unwrap();
     assert_eq!((ipip.kind, ipip.ttl, ipip.dscp), (TunnelKind::Ipip, 32, 0));
-    assert_eq!(ipip.remote, std::net::Ipv4Addr::new(203, 0, 113, 77));
+    assert_eq!(ipip.remote, std::net::IpAddr::from([203, 0, 113, 77]));
 }
 
 /// Valid, and small enough that an error message shows most of it.

@@ -8,6 +8,7 @@ mod slots;
 mod steering;
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use tp_ebpf::SteeringState;
@@ -17,10 +18,12 @@ use tp_pipeline::{
 };
 use tp_wire::MacAddr;
 
-use crate::model::{self, KernelView, Model, Name};
+use crate::model::{
+    self, Attachment, Bare, Carried, KernelView, Model, Name, TunnelKind, Upstreams, Vlan,
+};
 use routes::RouteTable;
 pub use slots::{Allocated, Slots, TagSource};
-pub use steering::{MAX_SOURCE_MACS, UpstreamIdentity, next_hop_mac, source_macs};
+pub use steering::{LinkIdentity, MAX_SOURCE_MACS, next_hop_mac, source_macs};
 
 /// Why a valid model cannot be compiled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -35,6 +38,9 @@ pub enum CompileError {
         /// How many there may be.
         limit: usize,
     },
+    /// A link that the tables cannot hold yet.
+    #[error("only gre and ipip tunnels over IPv4 can be compiled")]
+    NotYet,
     /// A rate or burst that the police cannot represent.
     #[error("a rate of {bits_per_second} bit/s with a burst of {burst} bytes cannot be policed")]
     Rate {
@@ -69,10 +75,10 @@ pub struct Compiled {
 pub struct Names {
     /// By device name.
     pub ports: Slots<PortId, Name>,
-    /// By name; the identity is where and from which MACs its frames come.
-    pub upstreams: Slots<UpstreamSlot, UpstreamIdentity>,
-    /// By name; the identity is the outer header.
-    pub tunnels: Slots<TunnelSlot, tp_pipeline::abi::TunnelKey>,
+    /// By name.
+    pub upstreams: Slots<UpstreamSlot, LinkIdentity>,
+    /// By name.
+    pub tunnels: Slots<TunnelSlot, LinkIdentity>,
     /// By name.
     pub clients: Slots<ClientSlot, Name>,
 }
@@ -165,10 +171,12 @@ fn name_slots(
     )?;
     let upstreams = Slots::advance(
         before.map(|n| &n.upstreams),
-        model
-            .upstreams
-            .iter()
-            .map(|(name, u)| (name.clone(), steering::upstream_identity(u, &ports, kernel))),
+        model.upstreams.iter().map(|(name, u)| {
+            (
+                name.clone(),
+                steering::upstream_identity(u, &ports, model, kernel),
+            )
+        }),
         tags,
         ("upstreams", MAX_UPSTREAMS),
     )?;
@@ -177,7 +185,7 @@ fn name_slots(
         model
             .tunnels
             .iter()
-            .map(|(name, t)| (name.clone(), steering::tunnel_key(t))),
+            .map(|(name, t)| (name.clone(), steering::tunnel_identity(t, &ports))),
         tags,
         ("tunnels", tp_pipeline::abi::MAX_TUNNELS),
     )?;
@@ -218,17 +226,10 @@ impl View<'_> {
     fn upstreams(&self, vfibs: &BTreeMap<Name, (VfibId, RouteTable)>) -> Vec<Option<Upstream>> {
         self.names.upstreams.table(|name, allocated| {
             let upstream = &self.model.upstreams[name];
-            let egress = self
-                .kernel
-                .links
-                .get(&upstream.port)
-                .and_then(|link| {
-                    let mac = next_hop_mac(upstream, self.kernel)?;
-                    Some((link, mac))
-                })
-                .and_then(|(link, mac)| {
-                    self.link_header(&upstream.port, link.mac, mac, &upstream.vlans)
-                });
+            let egress = match &upstream.attachment {
+                Attachment::Bare(bare) => self.bare_header(upstream, bare),
+                Attachment::Carried(carried) => self.underlay_header(carried),
+            };
             Upstream {
                 tag: allocated.id.tag,
                 vfib: vfibs[name].0,
@@ -243,20 +244,28 @@ impl View<'_> {
     ) -> Result<Vec<Option<Tunnel>>, CompileError> {
         self.names.tunnels.try_table(|name, allocated| {
             let tunnel = &self.model.tunnels[name];
-            let encap = match tunnel.kind {
-                model::TunnelKind::Ipip => {
-                    Encap::ipip(tunnel.local, tunnel.remote, tunnel.ttl, tunnel.dscp)
+            let carried = tunnel.attachment.carried().ok_or(CompileError::NotYet)?;
+            let (IpAddr::V4(local), IpAddr::V4(remote)) = (carried.local, carried.remote) else {
+                return Err(CompileError::NotYet);
+            };
+            let encap = match carried.kind {
+                TunnelKind::Ipip => Encap::ipip(local, remote, carried.ttl, carried.dscp),
+                TunnelKind::Gre { key } => {
+                    Encap::gre(local, remote, key, carried.ttl, carried.dscp)
                 }
-                model::TunnelKind::Gre { key } => {
-                    Encap::gre(tunnel.local, tunnel.remote, key, tunnel.ttl, tunnel.dscp)
+                TunnelKind::Egre { .. } | TunnelKind::Fou(_) | TunnelKind::Gue(_) => {
+                    return Err(CompileError::NotYet);
                 }
+            };
+            let Upstreams::One(upstream) = &tunnel.upstreams else {
+                return Err(CompileError::NotYet);
             };
             Ok(Tunnel {
                 tag: allocated.id.tag,
                 client: self.client_slot(&tunnel.client),
-                vfib: vfibs[&tunnel.upstream].0,
+                vfib: vfibs[upstream].0,
                 encap,
-                egress: self.underlay_header(tunnel),
+                egress: self.underlay_header(carried),
                 rates: rates(&tunnel.rates)?,
             })
         })
@@ -270,10 +279,17 @@ impl View<'_> {
         })
     }
 
-    /// How frames to a tunnel's far end start; `None` where the kernel knows no way by a port,
+    /// How frames to the router of an upstream on a port start; `None` while its MAC address is not known.
+    fn bare_header(&self, upstream: &model::Upstream, bare: &Bare) -> Option<LinkHeader> {
+        let link = self.kernel.links.get(&bare.port)?;
+        let mac = next_hop_mac(upstream, self.model, self.kernel)?;
+        self.link_header(&bare.port, link.mac, mac, &bare.vlans)
+    }
+
+    /// How frames to a carried link's far end start; `None` where the kernel knows no way by a port,
     /// or not yet the neighbour's MAC address.
-    fn underlay_header(&self, tunnel: &model::Tunnel) -> Option<LinkHeader> {
-        let far_end = tunnel.remote.into();
+    fn underlay_header(&self, carried: &Carried) -> Option<LinkHeader> {
+        let far_end = carried.remote;
         let route = self.kernel.underlay.get(&far_end)?;
         let neighbour = (route.ifindex, route.gateway.unwrap_or(far_end));
         let mac = *self.kernel.neighbours.get(&neighbour)?;
@@ -290,7 +306,7 @@ impl View<'_> {
         port: &str,
         source: MacAddr,
         destination: MacAddr,
-        vlans: &[model::Vlan],
+        vlans: &[Vlan],
     ) -> Option<LinkHeader> {
         let port = self.names.ports.get(port)?.id.slot;
         let mut bytes = Vec::with_capacity(20);

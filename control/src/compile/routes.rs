@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
-use ipnet::Ipv4Net;
+use ipnet::{IpNet, Ipv4Net};
 use tp_fib::{Change, Fib4, NextHopId, Prefix4};
 use tp_pipeline::{NextHop, TunnelSlot, UpstreamSlot};
 
@@ -71,15 +71,10 @@ impl View<'_> {
             .model
             .tunnels
             .iter()
-            .filter(|(_, t)| t.upstream == upstream)
+            .filter(|(_, t)| t.upstreams.contain(upstream))
         {
             let slot = self.names.tunnels.expect(name).id.slot;
-            routes.extend(
-                tunnel
-                    .routes
-                    .iter()
-                    .map(|prefix| (prefix.trunc(), to_tunnel(slot))),
-            );
+            routes.extend(ipv4(&tunnel.routes).map(|prefix| (prefix, to_tunnel(slot))));
         }
         routes
     }
@@ -91,11 +86,15 @@ impl View<'_> {
             .iter()
             .flat_map(|(name, client)| {
                 let slot = self.client_slot(name);
-                client
-                    .prefixes
-                    .iter()
-                    .map(move |prefix| (prefix.trunc(), NextHopId(slot.0)))
+                ipv4(&client.prefixes).map(move |prefix| (prefix, NextHopId(slot.0)))
             })
             .collect()
     }
+}
+
+fn ipv4(prefixes: &[IpNet]) -> impl Iterator<Item = Ipv4Net> {
+    prefixes.iter().filter_map(|prefix| match prefix {
+        IpNet::V4(net) => Some(net.trunc()),
+        IpNet::V6(_) => None,
+    })
 }

@@ -1,42 +1,66 @@
 //! What the steering maps hold for a model.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::collections::BTreeSet;
 
 use tp_ebpf::SteeringState;
 use tp_pipeline::PortId;
 use tp_pipeline::abi::{
-    AddrKey, IngressKind, LinkKey, MAX_LINKS, MAX_LOCAL_ADDRS, MacKey, PortEntry, SlotRef,
-    TunnelKey, VLAN_8021AD, addr_bytes,
+    AddrKey, IngressKind, KeyKind, LinkKey, MAX_LINKS, MAX_LOCAL_ADDRS, MacKey, PortEntry,
+    REF_LOCAL, SlotRef, TunnelKey, VLAN_8021AD, addr_bytes,
 };
 use tp_wire::MacAddr;
 
 use super::slots::Slots;
 use super::{CompileError, View, narrow};
-use crate::model::{self, KernelView, Name};
+use crate::model::{self, Attachment, Carried, KernelView, Model, Name, TunnelKind, Vlan};
 
 /// Most source MACs of all upstreams together: half of the map, since a change writes new keys before it removes
 /// old ones, so that the map holds both for a while.
 pub const MAX_SOURCE_MACS: usize = MAX_LINKS / 2;
 
-/// By what steering knows an upstream: where its frames arrive, and from which MACs.
+/// By what steering knows a link's packets. A link that keeps it keeps its slot and tag.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UpstreamIdentity {
-    /// Index of the port.
-    pub port: PortId,
-    /// The VLAN stack as in [`LinkKey`].
-    pub vlan: [u16; 2],
-    /// Source MACs; empty while the next hop is not resolved.
-    pub macs: BTreeSet<MacAddr>,
+pub enum LinkIdentity {
+    /// Where its frames arrive, and from which MACs.
+    Bare {
+        /// Index of the port.
+        port: PortId,
+        /// The VLAN stack as in [`LinkKey`].
+        vlan: [u16; 2],
+        /// Source MACs: none while the next hop of an upstream is not resolved, and the zero address for a
+        /// client, which may send from any.
+        macs: BTreeSet<MacAddr>,
+    },
+    /// Its outer header.
+    Carried(TunnelKey),
 }
 
-/// The MAC address that packets to an upstream are sent to, if it is known.
+impl LinkIdentity {
+    /// The source MACs of a bare link, as far as they are known and matter.
+    pub fn source_macs(&self) -> impl Iterator<Item = MacAddr> {
+        let macs = match self {
+            Self::Bare { macs, .. } => Some(macs),
+            Self::Carried(_) => None,
+        };
+        macs.into_iter()
+            .flatten()
+            .copied()
+            .filter(|mac| !mac.is_zero())
+    }
+}
+
+/// The MAC address that packets to an upstream are sent to, if there is one and it is known.
 #[must_use]
-pub fn next_hop_mac(upstream: &model::Upstream, kernel: &KernelView) -> Option<MacAddr> {
-    match upstream.next_hop {
+pub fn next_hop_mac(
+    upstream: &model::Upstream,
+    model: &Model,
+    kernel: &KernelView,
+) -> Option<MacAddr> {
+    match upstream.next_hop? {
         model::NextHop::Mac(mac) => Some(mac),
         model::NextHop::Address(address) => {
-            let link = kernel.links.get(&upstream.port)?;
+            let device = model.ethernet_device(&upstream.attachment, &upstream.addresses)?;
+            let link = kernel.links.get(device)?;
             kernel.neighbours.get(&(link.ifindex, address)).copied()
         }
     }
@@ -44,9 +68,13 @@ pub fn next_hop_mac(upstream: &model::Upstream, kernel: &KernelView) -> Option<M
 
 /// The MAC addresses that an upstream's frames come from, as far as they are known.
 #[must_use]
-pub fn source_macs(upstream: &model::Upstream, kernel: &KernelView) -> BTreeSet<MacAddr> {
+pub fn source_macs(
+    upstream: &model::Upstream,
+    model: &Model,
+    kernel: &KernelView,
+) -> BTreeSet<MacAddr> {
     if upstream.source_macs.is_empty() {
-        next_hop_mac(upstream, kernel).into_iter().collect()
+        next_hop_mac(upstream, model, kernel).into_iter().collect()
     } else {
         upstream.source_macs.iter().copied().collect()
     }
@@ -55,24 +83,49 @@ pub fn source_macs(upstream: &model::Upstream, kernel: &KernelView) -> BTreeSet<
 pub(super) fn upstream_identity(
     upstream: &model::Upstream,
     ports: &Slots<PortId, Name>,
+    model: &Model,
     kernel: &KernelView,
-) -> UpstreamIdentity {
-    let mut vlan = [0; 2];
-    for (entry, tag) in vlan.iter_mut().zip(&upstream.vlans) {
-        *entry = tag.vid | if tag.service { VLAN_8021AD } else { 0 };
-    }
-    UpstreamIdentity {
-        port: ports.expect(&upstream.port).id.slot,
-        vlan,
-        macs: source_macs(upstream, kernel),
+) -> LinkIdentity {
+    let macs = || source_macs(upstream, model, kernel);
+    identity(&upstream.attachment, macs, ports)
+}
+
+pub(super) fn tunnel_identity(tunnel: &model::Tunnel, ports: &Slots<PortId, Name>) -> LinkIdentity {
+    let any = || BTreeSet::from([MacAddr::new([0; 6])]);
+    identity(&tunnel.attachment, any, ports)
+}
+
+fn identity(
+    attachment: &Attachment,
+    macs: impl FnOnce() -> BTreeSet<MacAddr>,
+    ports: &Slots<PortId, Name>,
+) -> LinkIdentity {
+    match attachment {
+        Attachment::Bare(bare) => LinkIdentity::Bare {
+            port: ports.expect(&bare.port).id.slot,
+            vlan: vlan_stack(&bare.vlans),
+            macs: macs(),
+        },
+        Attachment::Carried(carried) => LinkIdentity::Carried(tunnel_key(carried)),
     }
 }
 
-pub(super) fn tunnel_key(tunnel: &model::Tunnel) -> TunnelKey {
-    let (remote, local) = (IpAddr::V4(tunnel.remote), IpAddr::V4(tunnel.local));
-    match tunnel.kind {
-        model::TunnelKind::Ipip => TunnelKey::ipip(remote, local),
-        model::TunnelKind::Gre { key } => TunnelKey::gre(remote, local, key),
+fn vlan_stack(vlans: &[Vlan]) -> [u16; 2] {
+    let mut stack = [0; 2];
+    for (entry, tag) in stack.iter_mut().zip(vlans) {
+        *entry = tag.vid | if tag.service { VLAN_8021AD } else { 0 };
+    }
+    stack
+}
+
+fn tunnel_key(carried: &Carried) -> TunnelKey {
+    let Carried { remote, local, .. } = *carried;
+    match carried.kind {
+        TunnelKind::Ipip => TunnelKey::ipip(remote, local),
+        TunnelKind::Gre { key } => TunnelKey::gre(remote, local, key),
+        TunnelKind::Egre { key } => TunnelKey::egre(remote, local, key),
+        TunnelKind::Fou(udp) => TunnelKey::udp(KeyKind::Fou, remote, local, udp.port),
+        TunnelKind::Gue(udp) => TunnelKey::udp(KeyKind::Gue, remote, local, udp.port),
     }
 }
 
@@ -109,20 +162,7 @@ impl View<'_> {
                 addr: addr_bytes(*a),
             })
             .collect();
-        for (_, allocated) in self.names.tunnels.iter() {
-            let ingress = IngressKind::Tunnel as u16;
-            let (slot, tag) = (allocated.id.slot.0, allocated.id.tag.0);
-            state.tunnels.insert(
-                allocated.identity,
-                SlotRef {
-                    slot,
-                    tag,
-                    ingress,
-                    flags: 0,
-                },
-            );
-        }
-        state.links = self.links();
+        self.links(&mut state);
         check(
             "source MACs of upstreams",
             state.links.len(),
@@ -137,39 +177,60 @@ impl View<'_> {
         Ok(state)
     }
 
-    /// Which upstream frames are from. A key that two upstreams claim is of neither: what the kernel resolves
-    /// to one MAC could be of either, and a guess would put one ISP's packets into the other's table.
-    fn links(&self) -> BTreeMap<LinkKey, SlotRef> {
-        let mut links = BTreeMap::new();
-        let mut contested = BTreeSet::new();
-        for (_, allocated) in self.names.upstreams.iter() {
-            let UpstreamIdentity { port, vlan, macs } = &allocated.identity;
-            let ingress = IngressKind::Upstream as u16;
+    /// Which packets are of which link. A MAC that two upstreams of one port and VLAN stack claim is of neither: what
+    /// the kernel resolves to one MAC could be of either, and a guess would put one ISP's packets into the other's
+    /// table.
+    fn links(&self, state: &mut SteeringState) {
+        let upstreams = self.names.upstreams.iter().map(|(name, allocated)| {
+            let local = !self.model.upstreams[name].addresses.is_empty();
             let (slot, tag) = (allocated.id.slot.0, allocated.id.tag.0);
-            for mac in macs {
-                let key = LinkKey {
-                    port: port_index(*port),
-                    vlan: *vlan,
-                    mac: mac.octets(),
-                };
-                if links
-                    .insert(
-                        key,
-                        SlotRef {
-                            slot,
-                            tag,
-                            ingress,
-                            flags: 0,
-                        },
-                    )
-                    .is_some()
-                {
-                    contested.insert(key);
+            (
+                &allocated.identity,
+                slot,
+                tag,
+                local,
+                [IngressKind::Upstream, IngressKind::UpstreamTunnel],
+            )
+        });
+        let tunnels = self.names.tunnels.iter().map(|(name, allocated)| {
+            let local = !self.model.tunnels[name].addresses.is_empty();
+            let (slot, tag) = (allocated.id.slot.0, allocated.id.tag.0);
+            (
+                &allocated.identity,
+                slot,
+                tag,
+                local,
+                [IngressKind::L2Client, IngressKind::Tunnel],
+            )
+        });
+        let mut contested = BTreeSet::new();
+        for (identity, slot, tag, local, [bare, carried]) in upstreams.chain(tunnels) {
+            let entry = |ingress, flags| SlotRef {
+                slot,
+                tag,
+                ingress: ingress as u16,
+                flags,
+            };
+            match identity {
+                LinkIdentity::Carried(key) => {
+                    state.tunnels.insert(*key, entry(carried, 0));
+                }
+                LinkIdentity::Bare { port, vlan, macs } => {
+                    let flags = if local { REF_LOCAL } else { 0 };
+                    for mac in macs {
+                        let key = LinkKey {
+                            port: port_index(*port),
+                            vlan: *vlan,
+                            mac: mac.octets(),
+                        };
+                        if state.links.insert(key, entry(bare, flags)).is_some() {
+                            contested.insert(key);
+                        }
+                    }
                 }
             }
         }
-        links.retain(|key, _| !contested.contains(key));
-        links
+        state.links.retain(|key, _| !contested.contains(key));
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ipnet::Ipv4Net;
+use ipnet::{IpNet, Ipv4Net};
 use miette::{Diagnostic, SourceSpan};
 use thiserror::Error;
 
@@ -136,7 +136,7 @@ fn client(
     (
         Client {
             asn,
-            prefixes: sorted,
+            prefixes: sorted.into_iter().map(IpNet::V4).collect(),
             rates,
         },
         prefixes,

@@ -12,7 +12,7 @@ use super::Cpus;
 use super::raw::{RawMemory, RawPort, RawPortal, Section, Text, span};
 use super::report::{Problems, Spans};
 use super::text::number;
-use crate::model::{BindMode, HugePages, Memory, Name, Port, Portal, XdpMode};
+use crate::model::{BindMode, HugePages, Memory, Name, Port, Portal, SlowPath, XdpMode};
 
 /// Frames that a portal may have: a few rings' worth to 16 GiB of the largest chunks.
 const FRAMES: std::ops::RangeInclusive<u32> = 1024..=4_194_304;
@@ -141,6 +141,7 @@ pub(super) fn portal(
         bpffs: path(raw.bpffs.as_ref(), "bpffs", "/run/tpd/bpf", problems),
         state: path(raw.state.as_ref(), "state", "/var/lib/tpd", problems),
         memory: memory(raw, spans, problems),
+        slow_path: SlowPath::default(),
     })
 }
 

@@ -1,9 +1,9 @@
 //! `[tunnels]`: links of clients to upstreams, and what the clients announce over them.
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
-use ipnet::Ipv4Net;
+use ipnet::{IpNet, Ipv4Net};
 use miette::{Diagnostic, SourceSpan};
 use thiserror::Error;
 
@@ -11,7 +11,7 @@ use super::rates::rates;
 use super::raw::{RawFile, RawKind, RawTunnel, span};
 use super::report::{Problems, Spans, TunnelSpans};
 use super::text::{self, number};
-use crate::model::{Client, Name, Tunnel, TunnelKind};
+use crate::model::{Attachment, Carried, Client, Name, Tunnel, TunnelKind, Upstreams};
 
 /// TTL of outer headers where none is given (RFC 1700's recommended default).
 const DEFAULT_TTL: u8 = 64;
@@ -62,7 +62,7 @@ pub enum TunnelProblem {
         /// The tunnel.
         tunnel: Name,
         /// Both.
-        address: Ipv4Addr,
+        address: IpAddr,
         /// Its place.
         #[label("the same as local")]
         at: SourceSpan,
@@ -76,9 +76,9 @@ pub enum TunnelProblem {
         /// The tunnel.
         tunnel: Name,
         /// As written.
-        remote: Ipv4Addr,
+        remote: IpAddr,
         /// Around it.
-        prefix: Ipv4Net,
+        prefix: IpNet,
         /// Whose it is.
         client: Name,
         /// Its place.
@@ -109,7 +109,7 @@ pub enum TunnelProblem {
     #[diagnostic(help("a client announces what it owns: {owned}"))]
     ForeignRoute {
         /// As written.
-        route: Ipv4Net,
+        route: IpNet,
         /// The client.
         client: Name,
         /// Its prefixes.
@@ -125,7 +125,7 @@ pub enum TunnelProblem {
     ))]
     SameRoute {
         /// As written.
-        route: Ipv4Net,
+        route: IpNet,
         /// The upstream.
         upstream: Name,
         /// Who has it.
@@ -142,8 +142,8 @@ pub enum TunnelProblem {
 /// What tunnels claim for themselves, with the first who did.
 #[derive(Default)]
 struct Claims {
-    headers: BTreeMap<(Ipv4Addr, Ipv4Addr, TunnelKind), (Name, SourceSpan)>,
-    routes: BTreeMap<(Name, Ipv4Net), (Name, SourceSpan)>,
+    headers: BTreeMap<(IpAddr, IpAddr, TunnelKind), (Name, SourceSpan)>,
+    routes: BTreeMap<(Name, IpNet), (Name, SourceSpan)>,
 }
 
 pub(super) fn tunnels(
@@ -214,13 +214,20 @@ fn tunnel(raw: &RawTunnel, problems: &mut Problems) -> Option<Tunnel> {
     let rates = rates(raw.rate.as_ref(), problems);
     Some(Tunnel {
         client: raw.client.get_ref().clone(),
-        upstream: raw.upstream.get_ref().clone(),
-        local: local?,
-        remote: remote?,
-        kind: kind?,
-        ttl: ttl.unwrap_or(Some(DEFAULT_TTL))?,
-        dscp: dscp.unwrap_or(Some(0))?,
-        routes: routes.into_iter().collect::<Option<_>>()?,
+        upstreams: Upstreams::One(raw.upstream.get_ref().clone()),
+        attachment: Attachment::Carried(Carried {
+            local: local?.into(),
+            remote: remote?.into(),
+            kind: kind?,
+            ttl: ttl.unwrap_or(Some(DEFAULT_TTL))?,
+            dscp: dscp.unwrap_or(Some(0))?,
+        }),
+        peer: None,
+        addresses: Vec::new(),
+        routes: routes
+            .into_iter()
+            .map(|net| net.map(IpNet::V4))
+            .collect::<Option<_>>()?,
         rates,
     })
 }
@@ -241,7 +248,7 @@ fn kind(raw: &RawTunnel, problems: &mut Problems) -> Option<TunnelKind> {
 }
 
 /// All prefixes with their owners, by network; disjoint between clients.
-fn owners(clients: &BTreeMap<Name, Client>) -> BTreeMap<Ipv4Net, &Name> {
+fn owners(clients: &BTreeMap<Name, Client>) -> BTreeMap<IpNet, &Name> {
     clients
         .iter()
         .flat_map(|(name, client)| client.prefixes.iter().map(move |prefix| (*prefix, name)))
@@ -251,12 +258,15 @@ fn owners(clients: &BTreeMap<Name, Client>) -> BTreeMap<Ipv4Net, &Name> {
 fn check_remote(
     name: &Name,
     tunnel: &Tunnel,
-    owners: &BTreeMap<Ipv4Net, &Name>,
+    owners: &BTreeMap<IpNet, &Name>,
     places: TunnelSpans,
     problems: &mut Problems,
 ) {
-    let (remote, at) = (tunnel.remote, places.remote);
-    if tunnel.local == remote {
+    let Some(&Carried { local, remote, .. }) = tunnel.attachment.carried() else {
+        return;
+    };
+    let at = places.remote;
+    if local == remote {
         problems.push(TunnelProblem::SameEnds {
             tunnel: name.clone(),
             address: remote,
@@ -265,7 +275,7 @@ fn check_remote(
     }
     // At most 32 look-ups, whatever the number of prefixes.
     let around = (1..=32).rev().find_map(|length| {
-        let prefix = Ipv4Net::new_assert(remote, length).trunc();
+        let prefix = IpNet::new_assert(remote, length).trunc();
         owners.get(&prefix).map(|client| (prefix, *client))
     });
     if let Some((prefix, client)) = around {
@@ -285,11 +295,11 @@ fn check_routes_owned(raw: &RawTunnel, clients: &BTreeMap<Name, Client>, problem
         return;
     };
     for text in &raw.routes {
-        let Ok(route) = text::prefix(text, "routes") else {
+        let Ok(route) = text::prefix(text, "routes").map(IpNet::V4) else {
             continue;
         };
         if !client.prefixes.iter().any(|prefix| prefix.contains(&route)) {
-            let owned: Vec<String> = client.prefixes.iter().map(Ipv4Net::to_string).collect();
+            let owned: Vec<String> = client.prefixes.iter().map(IpNet::to_string).collect();
             problems.push(TunnelProblem::ForeignRoute {
                 route,
                 client: raw.client.get_ref().clone(),
@@ -302,17 +312,26 @@ fn check_routes_owned(raw: &RawTunnel, clients: &BTreeMap<Name, Client>, problem
 
 impl Claims {
     fn header(&mut self, name: &Name, tunnel: &Tunnel, at: SourceSpan, problems: &mut Problems) {
-        let key = (tunnel.local, tunnel.remote, tunnel.kind);
+        let Some(&Carried {
+            local,
+            remote,
+            kind,
+            ..
+        }) = tunnel.attachment.carried()
+        else {
+            return;
+        };
+        let key = (local, remote, kind);
         if let Some((other, first)) = self.headers.get(&key) {
-            let kind = match tunnel.kind {
-                TunnelKind::Ipip => "ipip".to_owned(),
+            let kind = match kind {
                 TunnelKind::Gre { key: None } => "gre without a key".to_owned(),
                 TunnelKind::Gre { key: Some(key) } => format!("gre with key {key}"),
+                _ => "ipip".to_owned(),
             };
             problems.push(TunnelProblem::SameHeader {
                 tunnel: name.clone(),
                 other: other.clone(),
-                header: format!("{} to {}, {kind}", tunnel.local, tunnel.remote),
+                header: format!("{local} to {remote}, {kind}"),
                 at,
                 first: *first,
             });
@@ -323,11 +342,12 @@ impl Claims {
 
     fn routes(&mut self, name: &Name, tunnel: &Tunnel, raw: &RawTunnel, problems: &mut Problems) {
         for (route, text) in tunnel.routes.iter().zip(&raw.routes) {
-            let key = (tunnel.upstream.clone(), *route);
+            let upstream = raw.upstream.get_ref();
+            let key = (upstream.clone(), *route);
             if let Some((other, first)) = self.routes.get(&key) {
                 problems.push(TunnelProblem::SameRoute {
                     route: *route,
-                    upstream: tunnel.upstream.clone(),
+                    upstream: upstream.clone(),
                     other: other.clone(),
                     at: span(text),
                     first: *first,

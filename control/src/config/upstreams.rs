@@ -10,7 +10,7 @@ use super::raw::{RawFile, RawTag, RawUpstream, RawVlan, Text, span};
 use super::report::{Problems, Spans};
 use super::text::{self, ValueProblem};
 use crate::compile::MAX_SOURCE_MACS;
-use crate::model::{Name, NextHop, Upstream, Vlan};
+use crate::model::{Attachment, Bare, Name, NextHop, Upstream, Vlan};
 
 /// Most VLAN tags that steering reads (docs/steering.md, step 3).
 const MAX_VLANS: usize = 2;
@@ -145,7 +145,7 @@ pub(super) fn upstreams(
     }
     // What the kernel will resolve is one each.
     let resolved = |upstream: &&Upstream| {
-        upstream.source_macs.is_empty() && matches!(upstream.next_hop, NextHop::Address(_))
+        upstream.source_macs.is_empty() && matches!(upstream.next_hop, Some(NextHop::Address(_)))
     };
     let count = claims.macs.len() + upstreams.values().filter(resolved).count();
     if let (true, Some((_, last))) = (
@@ -192,10 +192,13 @@ fn upstream(
     claims.source_macs(name, &link, raw, next_hop, &source_macs, problems);
     claims.next_hop(name, &link, &raw.next_hop, next_hop, problems);
     Some(Upstream {
-        port: link.0,
-        vlans,
-        next_hop: next_hop?,
+        attachment: Attachment::Bare(Bare {
+            port: link.0,
+            vlans,
+        }),
+        next_hop: Some(next_hop?),
         source_macs: source_macs.into_iter().map(|(mac, _)| mac).collect(),
+        addresses: Vec::new(),
     })
 }
 

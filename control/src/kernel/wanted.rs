@@ -18,23 +18,36 @@ pub struct Wanted {
 }
 
 impl Wanted {
-    /// What a model needs: the far ends of its tunnels, next hops of upstreams that are addresses, and its ports.
+    /// What a model needs: the far ends of its carried links, and of its Ethernet links the other ends that are
+    /// addresses, and its ports.
     #[must_use]
     pub fn of(model: &Model) -> Self {
-        let next_hops = model
+        let attachments = (model
             .upstreams
             .values()
-            .filter_map(|upstream| match upstream.next_hop {
-                NextHop::Address(address) => Some((upstream.port.clone(), address)),
+            .map(|upstream| &upstream.attachment))
+        .chain(model.tunnels.values().map(|tunnel| &tunnel.attachment));
+        let routers = model.upstreams.values().filter_map(|upstream| {
+            let device = model.ethernet_device(&upstream.attachment, &upstream.addresses)?;
+            match upstream.next_hop? {
+                NextHop::Address(address) => Some((device.clone(), address)),
                 NextHop::Mac(_) => None,
-            });
+            }
+        });
+        let clients = model
+            .tunnels
+            .values()
+            .filter(|tunnel| tunnel.peer.is_none());
+        let clients = clients.flat_map(|tunnel| {
+            let device = model.ethernet_device(&tunnel.attachment, &tunnel.addresses);
+            let peers = tunnel.addresses.iter().map(|pair| pair.peer);
+            peers.filter_map(move |peer| Some((device?.clone(), peer)))
+        });
         Self {
-            far_ends: model
-                .tunnels
-                .values()
-                .map(|tunnel| tunnel.remote.into())
+            far_ends: attachments
+                .filter_map(|attachment| Some(attachment.carried()?.remote))
                 .collect(),
-            next_hops: next_hops.collect(),
+            next_hops: routers.chain(clients).collect(),
             ports: model.ports.keys().cloned().collect(),
         }
     }

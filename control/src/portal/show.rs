@@ -55,22 +55,25 @@ impl Portal {
     pub fn upstreams(&self) -> Vec<tp_api::Upstream> {
         let upstream = |(name, upstream): (&Name, &model::Upstream)| {
             let allocated = self.compiled.names.upstreams.get(name);
-            let macs = allocated.map(|a| a.identity.macs.iter().map(ToString::to_string).collect());
+            let macs = allocated.map(|a| a.identity.source_macs().map(|m| m.to_string()).collect());
+            let bare = upstream.attachment.bare();
+            let next_hop_mac = resolve_next_hop(upstream, &self.model, &self.view);
             tp_api::Upstream {
                 name: name.clone(),
-                port: upstream.port.clone(),
-                vlans: vlans(&upstream.vlans),
+                port: bare.map(|b| b.port.clone()).unwrap_or_default(),
+                vlans: bare.map(|b| vlans(&b.vlans)).unwrap_or_default(),
                 next_hop: match upstream.next_hop {
-                    model::NextHop::Address(address) => address.to_string(),
-                    model::NextHop::Mac(mac) => mac.to_string(),
+                    Some(model::NextHop::Address(address)) => address.to_string(),
+                    Some(model::NextHop::Mac(mac)) => mac.to_string(),
+                    None => String::new(),
                 },
-                next_hop_mac: resolve_next_hop(upstream, &self.view).map(|mac| mac.to_string()),
+                next_hop_mac: next_hop_mac.map(|mac| mac.to_string()),
                 source_macs: macs.unwrap_or_default(),
                 tunnels: self
                     .model
                     .tunnels
                     .values()
-                    .filter(|t| t.upstream == *name)
+                    .filter(|t| t.upstreams.contain(name))
                     .count(),
             }
         };
@@ -91,7 +94,7 @@ impl Portal {
         let client = |(name, client): (&Name, &model::Client)| tp_api::Client {
             name: name.clone(),
             asn: client.asn,
-            prefixes: client.prefixes.iter().map(|p| (*p).into()).collect(),
+            prefixes: client.prefixes.clone(),
             rates: rates(&client.rates),
             tunnels: tunnels(name),
         };
@@ -102,23 +105,24 @@ impl Portal {
     #[must_use]
     pub fn tunnels(&self) -> Vec<tp_api::Tunnel> {
         let tunnel = |(name, tunnel): (&Name, &model::Tunnel)| {
-            let (kind, key) = kind(tunnel.kind);
-            tp_api::Tunnel {
+            let carried = tunnel.attachment.carried()?;
+            let (kind, key) = kind(carried.kind)?;
+            Some(tp_api::Tunnel {
                 name: name.clone(),
                 client: tunnel.client.clone(),
-                upstream: tunnel.upstream.clone(),
+                upstream: tunnel.upstreams.names().next()?.clone(),
                 kind,
                 key,
-                local: tunnel.local.into(),
-                remote: tunnel.remote.into(),
-                ttl: tunnel.ttl,
-                dscp: tunnel.dscp,
-                routes: tunnel.routes.iter().map(|p| (*p).into()).collect(),
+                local: carried.local,
+                remote: carried.remote,
+                ttl: carried.ttl,
+                dscp: carried.dscp,
+                routes: tunnel.routes.clone(),
                 rates: rates(&tunnel.rates),
-                reach: self.reach(tunnel.remote.into()),
-            }
+                reach: self.reach(carried.remote),
+            })
         };
-        self.model.tunnels.iter().map(tunnel).collect()
+        self.model.tunnels.iter().filter_map(tunnel).collect()
     }
 
     fn reach(&self, far_end: IpAddr) -> Option<Reach> {
@@ -149,8 +153,12 @@ impl Portal {
     pub fn neighbours(&self) -> Vec<Neighbour> {
         let mut users: std::collections::BTreeMap<(u32, IpAddr), Vec<String>> = Default::default();
         for (name, upstream) in &self.model.upstreams {
-            let link = self.view.links.get(&upstream.port);
-            if let (Some(link), model::NextHop::Address(address)) = (link, upstream.next_hop) {
+            let device = self
+                .model
+                .ethernet_device(&upstream.attachment, &upstream.addresses);
+            let link = device.and_then(|device| self.view.links.get(device));
+            if let (Some(link), Some(model::NextHop::Address(address))) = (link, upstream.next_hop)
+            {
                 users
                     .entry((link.ifindex, address))
                     .or_default()
@@ -158,7 +166,9 @@ impl Portal {
             }
         }
         for (name, tunnel) in &self.model.tunnels {
-            let far_end = tunnel.remote.into();
+            let Some(far_end) = tunnel.attachment.carried().map(|carried| carried.remote) else {
+                continue;
+            };
             if let Some(route) = self.view.underlay.get(&far_end) {
                 let next_hop = route.gateway.unwrap_or(far_end);
                 users
@@ -288,10 +298,11 @@ impl Portal {
             Some(RouteTarget::Kernel) => (None, None),
             Some(RouteTarget::Upstream { upstream }) => {
                 let upstream = &self.model.upstreams[upstream];
-                let Some(mac) = resolve_next_hop(upstream, &self.view) else {
+                let mac = resolve_next_hop(upstream, &self.model, &self.view);
+                let (Some(mac), Some(bare)) = (mac, upstream.attachment.bare()) else {
                     return unresolved;
                 };
-                let (port, vlans) = (upstream.port.clone(), vlans(&upstream.vlans));
+                let (port, vlans) = (bare.port.clone(), vlans(&bare.vlans));
                 (
                     Some(Egress {
                         port,
@@ -303,8 +314,13 @@ impl Portal {
                 )
             }
             Some(RouteTarget::Tunnel { tunnel, .. }) => {
-                let tunnel = &self.model.tunnels[tunnel];
-                let reach = self.reach(tunnel.remote.into());
+                let Some(carried) = self.model.tunnels[tunnel].attachment.carried() else {
+                    return unresolved;
+                };
+                let Some((kind, key)) = kind(carried.kind) else {
+                    return unresolved;
+                };
+                let reach = self.reach(carried.remote);
                 let Some(Reach {
                     port,
                     mac: Some(mac),
@@ -313,8 +329,7 @@ impl Portal {
                 else {
                     return unresolved;
                 };
-                let (kind, key) = kind(tunnel.kind);
-                let (source, destination) = (tunnel.local.into(), tunnel.remote.into());
+                let (source, destination) = (carried.local, carried.remote);
                 let outer = Some(Outer {
                     kind,
                     key,
@@ -356,10 +371,11 @@ fn no_vfib(name: &str) -> ApiError {
     }
 }
 
-fn kind(kind: model::TunnelKind) -> (tp_api::TunnelKind, Option<u32>) {
+fn kind(kind: model::TunnelKind) -> Option<(tp_api::TunnelKind, Option<u32>)> {
     match kind {
-        model::TunnelKind::Ipip => (tp_api::TunnelKind::Ipip, None),
-        model::TunnelKind::Gre { key } => (tp_api::TunnelKind::Gre, key),
+        model::TunnelKind::Ipip => Some((tp_api::TunnelKind::Ipip, None)),
+        model::TunnelKind::Gre { key } => Some((tp_api::TunnelKind::Gre, key)),
+        _ => None,
     }
 }
 

@@ -1,12 +1,12 @@
 //! Random changes of a configuration.
 
-use tp_control::model::{NextHop, Tunnel};
+use tp_control::model::{Attachment, NextHop, Upstreams};
 use tp_wire::MacAddr;
 
 use super::Rng;
 use super::config::{
     Config, add_client, add_prefix, add_routes, add_tunnel, add_upstream, kind, links_are_distinct,
-    mac, rates, reach, remote,
+    mac, outer_key, rates, reach, remote,
 };
 use super::pick::{any, chance};
 
@@ -43,15 +43,18 @@ fn step(rng: &mut Rng, config: &mut Config) {
 }
 
 fn keys_are_distinct(config: &Config) -> bool {
-    let key = |t: &Tunnel| (t.local, t.remote, t.kind);
     let mut seen = std::collections::BTreeSet::new();
-    config.model.tunnels.values().all(|t| seen.insert(key(t)))
+    let mut tunnels = config.model.tunnels.values();
+    tunnels.all(|tunnel| seen.insert(outer_key(tunnel)))
 }
 
 fn remove_upstream(rng: &mut Rng, config: &mut Config) {
     if let Some(name) = any(rng, config.model.upstreams.keys().cloned()) {
         config.model.upstreams.remove(&name);
-        config.model.tunnels.retain(|_, t| t.upstream != name);
+        config
+            .model
+            .tunnels
+            .retain(|_, t| !t.upstreams.contain(&name));
     }
 }
 
@@ -76,16 +79,19 @@ fn change_tunnel(rng: &mut Rng, config: &mut Config) {
     let Some(mut tunnel) = config.model.tunnels.remove(&name) else {
         return;
     };
+    let Attachment::Carried(carried) = &mut tunnel.attachment else {
+        unreachable!("generated tunnels are carried");
+    };
     match rng.u32(0..4) {
-        0 => tunnel.kind = kind(rng),
+        0 => carried.kind = kind(rng),
         1 => {
-            tunnel.remote = remote(rng);
-            reach(rng, config, tunnel.remote);
+            carried.remote = remote(rng).into();
+            reach(rng, config, carried.remote);
         }
-        2 => tunnel.ttl = tunnel.ttl.wrapping_add(1).max(1),
+        2 => carried.ttl = carried.ttl.wrapping_add(1).max(1),
         _ => {
             if let Some(upstream) = any(rng, config.model.upstreams.keys().cloned()) {
-                tunnel.upstream = upstream;
+                tunnel.upstreams = Upstreams::One(upstream);
                 tunnel.routes.clear();
                 add_routes(rng, config, &mut tunnel);
             }
@@ -157,9 +163,13 @@ fn change_rates(rng: &mut Rng, config: &mut Config) {
 fn change_upstream(rng: &mut Rng, config: &mut Config) {
     if let Some(upstream) = any(rng, config.model.upstreams.values_mut()) {
         match rng.u32(0..3) {
-            0 => upstream.next_hop = NextHop::Mac(mac(rng)),
+            0 => upstream.next_hop = Some(NextHop::Mac(mac(rng))),
             1 => upstream.source_macs = vec![mac(rng)],
-            _ => upstream.vlans = super::config::vlans(rng),
+            _ => {
+                if let Attachment::Bare(bare) = &mut upstream.attachment {
+                    bare.vlans = super::config::vlans(rng);
+                }
+            }
         }
     }
 }
@@ -173,9 +183,9 @@ fn change_neighbours(rng: &mut Rng, config: &mut Config) {
             config.kernel.neighbours.insert(key, mac(rng));
         }
     }
-    let remote = remote(rng);
+    let remote = remote(rng).into();
     if chance(rng, 50) {
-        config.kernel.underlay.remove(&remote.into());
+        config.kernel.underlay.remove(&remote);
     } else {
         reach(rng, config, remote);
     }

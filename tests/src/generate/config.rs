@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use ipnet::Ipv4Net;
+use ipnet::IpNet;
 use tp_control::model::{
-    BindMode, Client, HugePages, KernelView, Link, Memory, Model, Name, NextHop, OnStop, Port,
-    Portal, Rate, Rates, Tunnel, TunnelKind, UnderlayRoute, Upstream, Vlan, XdpMode,
+    Attachment, Bare, BindMode, Carried, Client, HugePages, KernelView, Link, Memory, Model, Name,
+    NextHop, OnStop, Port, Portal, Rate, Rates, SlowPath, Tunnel, TunnelKind, UnderlayRoute,
+    Upstream, Upstreams, Vlan, XdpMode,
 };
 use tp_wire::MacAddr;
 
@@ -103,6 +104,7 @@ fn empty_model() -> Model {
                 chunk: 2048,
                 huge_pages: HugePages::Never,
             },
+            slow_path: SlowPath::default(),
         },
         ports: BTreeMap::new(),
         upstreams: BTreeMap::new(),
@@ -193,10 +195,13 @@ pub(super) fn add_upstream(rng: &mut Rng, config: &mut Config) {
         _ => BTreeSet::new(),
     };
     let upstream = Upstream {
-        port,
-        vlans: vlans(rng),
-        next_hop,
+        attachment: Attachment::Bare(Bare {
+            port,
+            vlans: vlans(rng),
+        }),
+        next_hop: Some(next_hop),
         source_macs: Vec::from_iter(source_macs),
+        addresses: Vec::new(),
     };
     config.model.upstreams.insert(name, upstream);
     // With its neighbour, which another upstream may have waited for.
@@ -211,8 +216,18 @@ pub(super) fn links_are_distinct(config: &Config) -> bool {
     config.model.upstreams.values().all(|upstream| {
         source_macs(config, upstream)
             .iter()
-            .all(|mac| seen.insert((upstream.port.clone(), upstream.vlans.clone(), *mac)))
+            .all(|mac| seen.insert((bare(upstream).clone(), *mac)))
     })
+}
+
+/// Where an upstream's frames arrive: all that are generated are bare.
+pub(super) fn bare(upstream: &Upstream) -> &Bare {
+    upstream.attachment.bare().expect("a bare upstream")
+}
+
+/// The outer header of a tunnel: all that are generated have one.
+pub(super) fn carried(tunnel: &Tunnel) -> &Carried {
+    tunnel.attachment.carried().expect("a carried tunnel")
 }
 
 /// The MACs that an upstream's routers send from, as far as they are known.
@@ -220,15 +235,21 @@ pub(super) fn source_macs(config: &Config, upstream: &Upstream) -> Vec<MacAddr> 
     if !upstream.source_macs.is_empty() {
         return upstream.source_macs.clone();
     }
-    let resolved = match upstream.next_hop {
+    let resolved = match upstream.next_hop.expect("of a bare upstream") {
         NextHop::Mac(mac) => Some(mac),
-        NextHop::Address(address) => config.kernel.links.get(&upstream.port).and_then(|link| {
+        NextHop::Address(address) => {
             config
                 .kernel
-                .neighbours
-                .get(&(link.ifindex, address))
-                .copied()
-        }),
+                .links
+                .get(&bare(upstream).port)
+                .and_then(|link| {
+                    config
+                        .kernel
+                        .neighbours
+                        .get(&(link.ifindex, address))
+                        .copied()
+                })
+        }
     };
     Vec::from_iter(resolved)
 }
@@ -261,7 +282,8 @@ pub(super) fn add_prefix(rng: &mut Rng, config: &mut Config, client: &str) {
     ];
     let block = one_of(rng, &BLOCKS).parse().expect("a prefix");
     let candidate = subnet(rng, block);
-    let overlaps = |p: &Ipv4Net| p.contains(&candidate) || candidate.contains(p);
+    let candidate = IpNet::V4(candidate);
+    let overlaps = |p: &IpNet| p.contains(&candidate) || candidate.contains(p);
     let clients = &mut config.model.clients;
     if !clients.values().flat_map(|c| &c.prefixes).any(overlaps)
         && let Some(client) = clients.get_mut(client)
@@ -313,39 +335,51 @@ pub(super) fn add_tunnel(rng: &mut Rng, config: &mut Config) {
     let local = Ipv4Addr::new(192, 0, 2, if chance(rng, 12) { 5 } else { rng.u8(1..=4) });
     let mut tunnel = Tunnel {
         client,
-        upstream,
-        local,
-        remote: remote(rng),
-        kind: kind(rng),
-        ttl: *one_of(rng, &[1, 64, 255]),
-        dscp: *one_of(rng, &[0, 46, 63]),
+        upstreams: Upstreams::One(upstream),
+        attachment: Attachment::Carried(Carried {
+            local: local.into(),
+            remote: remote(rng).into(),
+            kind: kind(rng),
+            ttl: *one_of(rng, &[1, 64, 255]),
+            dscp: *one_of(rng, &[0, 46, 63]),
+        }),
+        peer: None,
+        addresses: Vec::new(),
         routes: Vec::new(),
         rates: rates(rng),
     };
-    let same =
-        |t: &Tunnel| (t.local, t.remote, t.kind) == (tunnel.local, tunnel.remote, tunnel.kind);
+    let same = |t: &Tunnel| outer_key(t) == outer_key(&tunnel);
     if config.model.tunnels.values().any(same) {
         return;
     }
     add_routes(rng, config, &mut tunnel);
-    reach(rng, config, tunnel.remote);
+    reach(rng, config, carried(&tunnel).remote);
     config.model.tunnels.insert(name, tunnel);
+}
+
+/// By what steering knows the tunnel.
+pub(super) fn outer_key(tunnel: &Tunnel) -> (IpAddr, IpAddr, TunnelKind) {
+    let carried = carried(tunnel);
+    (carried.local, carried.remote, carried.kind)
 }
 
 /// Up to four routes within the client's prefixes that no tunnel of the upstream has.
 pub(super) fn add_routes(rng: &mut Rng, config: &Config, tunnel: &mut Tunnel) {
     for _ in 0..rng.u8(0..=4) {
         let prefix = *one_of(rng, &config.model.clients[&tunnel.client].prefixes);
+        let IpNet::V4(net) = prefix else {
+            unreachable!("generated prefixes are IPv4");
+        };
         let route = if chance(rng, 40) {
             prefix
         } else {
-            subnet(rng, prefix)
+            subnet(rng, net).into()
         };
         let mut siblings = config
             .model
             .tunnels
             .values()
-            .filter(|t| t.upstream == tunnel.upstream);
+            .filter(|t| t.upstreams == tunnel.upstreams);
         if !tunnel.routes.contains(&route) && !siblings.any(|t| t.routes.contains(&route)) {
             tunnel.routes.push(route);
         }
@@ -353,8 +387,7 @@ pub(super) fn add_routes(rng: &mut Rng, config: &Config, tunnel: &mut Tunnel) {
 }
 
 /// Gives a far end its underlay route and neighbour, most of the time.
-pub(super) fn reach(rng: &mut Rng, config: &mut Config, remote: Ipv4Addr) {
-    let remote = IpAddr::V4(remote);
+pub(super) fn reach(rng: &mut Rng, config: &mut Config, remote: IpAddr) {
     if config.kernel.underlay.contains_key(&remote) || chance(rng, 8) {
         return;
     }

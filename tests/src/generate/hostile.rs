@@ -1,7 +1,7 @@
 //! Faults: in the description of a frame, and in its bytes.
 
 use super::Rng;
-use super::config::{Config, kind, mac, remote};
+use super::config::{Config, carried as carried_by, kind, mac, remote};
 use super::link::group;
 use super::pick::{any, bytes, chance, one_of};
 use super::traffic::{anywhere, ecn};
@@ -99,11 +99,15 @@ fn rewrap(rng: &mut Rng, config: &Config, packet: &mut Ipv4) {
     let Some(carried) = inner(&mut packet.payload).cloned() else {
         return;
     };
-    let known = any(rng, config.model.tunnels.values().map(|t| t.kind));
+    let known = any(
+        rng,
+        config.model.tunnels.values().map(|t| carried_by(t).kind),
+    );
     let kind = known.unwrap_or_else(|| kind(rng));
     packet.payload = match kind {
         TunnelKind::Ipip => carried.into(),
         TunnelKind::Gre { key } => Gre::new(key, carried).into(),
+        other => unreachable!("no configuration has {other:?} yet"),
     };
 }
 

@@ -3,7 +3,7 @@
 use std::net::Ipv6Addr;
 
 use super::Rng;
-use super::config::{Config, mac, source_macs};
+use super::config::{Config, bare, mac, source_macs};
 use super::frame::Draft;
 use super::link::group;
 use super::pick::{any, bytes, chance, one_of};
@@ -30,7 +30,7 @@ pub(super) fn packet(rng: &mut Rng, config: &Config) -> Draft {
         packet.extensions = (0..rng.u32(0..=5)).map(|_| extension(rng)).collect();
     }
     let (port, router) = any(rng, config.model.upstreams.values())
-        .map(|u| (&u.port, source_macs(config, u)))
+        .map(|u| (&bare(u).port, source_macs(config, u)))
         .or_else(|| Some((any(rng, config.model.ports.keys())?, Vec::new())))
         .expect("a portal has a port");
     let link = &config.kernel.links[port];

@@ -107,7 +107,7 @@ pub(super) fn icmp_error(rng: &mut Rng, config: &Config) -> Option<Draft> {
     let (from, to) = (anywhere(rng), anywhere(rng));
     let carried = inner(rng, config, from, to);
     let mut quoted = encapsulate(tunnel, carried);
-    (quoted.source, quoted.destination) = (tunnel.local, tunnel.remote);
+    (quoted.source, quoted.destination) = (quoted.destination, quoted.source);
     if chance(rng, 15) {
         super::hostile::distort_outer(rng, config, &mut quoted);
     }

@@ -1,12 +1,12 @@
 //! Frames of clients and of upstreams.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
-use ipnet::Ipv4Net;
+use ipnet::{IpNet, Ipv4Net};
 use tp_control::model::{Tunnel, TunnelKind};
 
 use super::Rng;
-use super::config::{Config, mac, source_macs};
+use super::config::{Config, bare, carried, mac, source_macs};
 use super::frame::Draft;
 use super::pick::{any, bytes, chance, host, near, one_of};
 use crate::packet::{Frame, Gre, Icmp, Ipv4, Tag, Tcp, Transport, Udp};
@@ -14,7 +14,7 @@ use crate::packet::{Frame, Gre, Icmp, Ipv4, Tag, Tcp, Transport, Udp};
 /// A client's packet in its tunnel.
 pub(super) fn from_tunnel(rng: &mut Rng, config: &Config) -> Option<Draft> {
     let tunnel = any(rng, config.model.tunnels.values())?;
-    let own = *one_of(rng, &config.model.clients[&tunnel.client].prefixes);
+    let own = ipv4(*one_of(rng, &config.model.clients[&tunnel.client].prefixes));
     let source = host(rng, own);
     let destination = destination(rng, config);
     let inner = inner(rng, config, source, destination);
@@ -32,11 +32,16 @@ pub(super) fn from_tunnel(rng: &mut Rng, config: &Config) -> Option<Draft> {
 
 /// The packet as the far end of the tunnel sends it.
 pub(super) fn encapsulate(tunnel: &Tunnel, inner: Ipv4) -> Ipv4 {
-    let payload: Transport = match tunnel.kind {
+    let carried = carried(tunnel);
+    let payload: Transport = match carried.kind {
         TunnelKind::Ipip => inner.into(),
         TunnelKind::Gre { key } => Gre::new(key, inner).into(),
+        other => unreachable!("no configuration has {other:?} yet"),
     };
-    Ipv4::new(tunnel.remote, tunnel.local, payload)
+    let (IpAddr::V4(remote), IpAddr::V4(local)) = (carried.remote, carried.local) else {
+        unreachable!("generated outer headers are IPv4");
+    };
+    Ipv4::new(remote, local, payload)
 }
 
 /// A packet from the Internet, as an upstream's router sends it.
@@ -55,17 +60,18 @@ pub(super) fn from_upstream(rng: &mut Rng, config: &Config) -> Option<Draft> {
             .model
             .tunnels
             .values()
-            .filter(|t| t.upstream == *name)
+            .filter(|t| t.upstreams.contain(name))
             .flat_map(|t| t.routes.clone()),
     );
     let to = match announced {
-        Some(route) if chance(rng, 75) => near(rng, route),
+        Some(route) if chance(rng, 75) => near(rng, ipv4(route)),
         _ => destination(rng, config),
     };
-    let link = &config.kernel.links[&upstream.port];
+    let bare = bare(upstream);
+    let link = &config.kernel.links[&bare.port];
     let packet = inner(rng, config, from, to);
     let mut frame = Frame::new(link.mac, source, packet);
-    for vlan in &upstream.vlans {
+    for vlan in &bare.vlans {
         let mut tag = if vlan.service {
             Tag::s(vlan.vid)
         } else {
@@ -80,6 +86,14 @@ pub(super) fn from_upstream(rng: &mut Rng, config: &Config) -> Option<Draft> {
     })
 }
 
+/// All prefixes that are generated are IPv4.
+fn ipv4(net: IpNet) -> Ipv4Net {
+    match net {
+        IpNet::V4(net) => net,
+        IpNet::V6(net) => unreachable!("no configuration has {net} yet"),
+    }
+}
+
 /// Where clients send to: each other, the Internet, and where nobody should.
 fn destination(rng: &mut Rng, config: &Config) -> Ipv4Addr {
     let clients = config
@@ -88,10 +102,10 @@ fn destination(rng: &mut Rng, config: &Config) -> Ipv4Addr {
         .values()
         .flat_map(|c| c.prefixes.clone());
     let routes = config.model.tunnels.values().flat_map(|t| t.routes.clone());
-    let known: Vec<Ipv4Net> = clients.chain(routes).collect();
+    let known: Vec<IpNet> = clients.chain(routes).collect();
     if !known.is_empty() && chance(rng, 60) {
         let prefix = *one_of(rng, &known);
-        return near(rng, prefix);
+        return near(rng, ipv4(prefix));
     }
     anywhere(rng)
 }

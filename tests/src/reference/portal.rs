@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 
-use ipnet::Ipv4Net;
+use ipnet::IpNet;
 use tp_control::compile::Compiled;
 use tp_control::model::{Client, KernelView, Link, Model, Name, NextHop, Tunnel, Upstream};
 use tp_wire::MacAddr;
@@ -103,10 +103,10 @@ impl<'a> Portal<'a> {
     /// Where frames to this upstream's router go, if the kernel knows.
     #[must_use]
     pub fn router_mac(&self, upstream: &Upstream) -> Option<MacAddr> {
-        match upstream.next_hop {
+        match upstream.next_hop? {
             NextHop::Mac(mac) => Some(mac),
             NextHop::Address(address) => {
-                let ifindex = self.link(&upstream.port)?.ifindex;
+                let ifindex = self.link(&upstream.attachment.bare()?.port)?.ifindex;
                 self.kernel.neighbours.get(&(ifindex, address)).copied()
             }
         }
@@ -125,9 +125,10 @@ impl<'a> Portal<'a> {
     /// The port by which a tunnel's far end is reached and the MAC to send to, if known.
     #[must_use]
     pub fn far_end(&self, tunnel: &Tunnel) -> Option<(&'a Name, &'a Link, MacAddr)> {
-        let route = self.kernel.underlay.get(&IpAddr::V4(tunnel.remote))?;
+        let far_end = tunnel.attachment.carried()?.remote;
+        let route = self.kernel.underlay.get(&far_end)?;
         let (name, link, _) = self.port(route.ifindex)?;
-        let hop = route.gateway.unwrap_or(IpAddr::V4(tunnel.remote));
+        let hop = route.gateway.unwrap_or(far_end);
         let mac = self.kernel.neighbours.get(&(route.ifindex, hop))?;
         Some((name, link, *mac))
     }
@@ -135,6 +136,7 @@ impl<'a> Portal<'a> {
     /// Whose address this is.
     #[must_use]
     pub fn owner(&self, address: Ipv4Addr) -> Option<&'a Name> {
+        let address = IpAddr::V4(address);
         let owns = |client: &Client| client.prefixes.iter().any(|p| p.contains(&address));
         self.model
             .clients
@@ -150,12 +152,13 @@ impl<'a> Portal<'a> {
         upstream: &str,
         address: Ipv4Addr,
     ) -> Option<(&'a Name, &'a Tunnel)> {
-        let mut best: Option<(Ipv4Net, &Name, &Tunnel)> = None;
+        let address = IpAddr::V4(address);
+        let mut best: Option<(IpNet, &Name, &Tunnel)> = None;
         for (name, tunnel) in self
             .model
             .tunnels
             .iter()
-            .filter(|(_, t)| t.upstream == upstream)
+            .filter(|(_, t)| t.upstreams.contain(upstream))
         {
             for route in tunnel.routes.iter().filter(|r| r.contains(&address)) {
                 if best.is_none_or(|(longest, ..)| route.prefix_len() > longest.prefix_len()) {

@@ -335,11 +335,10 @@ fn read_gre(frame: Bytes<'_>, start: usize, flags: u16) -> Result<Option<TunnelK
 }
 
 fn tunnel(portal: &Portal<'_>, remote: IpAddr, local: IpAddr, kind: TunnelKind) -> Option<Id> {
-    let (name, _) = portal
-        .model
-        .tunnels
-        .iter()
-        .find(|(_, t)| t.kind == kind && remote == t.remote && local == t.local)?;
+    let (name, _) = portal.model.tunnels.iter().find(|(_, t)| {
+        let carried = t.attachment.carried();
+        carried.is_some_and(|t| (t.kind, t.remote, t.local) == (kind, remote, local))
+    })?;
     Some(portal.numbers.tunnels[name])
 }
 
@@ -385,8 +384,8 @@ fn from_a_link(
         .upstreams
         .iter()
         .find(|(_, upstream)| {
-            upstream.port == port
-                && upstream.vlans == stack
+            let bare = upstream.attachment.bare();
+            bare.is_some_and(|bare| bare.port == port && bare.vlans == stack)
                 && portal.source_macs(upstream).contains(&source)
         })
         .ok_or(Decided::Drop(Counter::UnknownSource))?;

@@ -77,9 +77,10 @@ impl Generation {
         let encapsulated = outermost.total_len > length;
         let may = match IngressKind::from_u8(received.meta.ingress) {
             Some(IngressKind::Upstream) => {
+                let ends = (outermost.source.into(), outermost.destination.into());
                 let leads_there = |t: &Tunnel| {
-                    (t.local.octets(), t.remote.octets())
-                        == (outermost.source, outermost.destination)
+                    let carried = t.attachment.carried();
+                    carried.is_some_and(|c| (c.local, c.remote) == ends)
                 };
                 encapsulated && self.config.model.tunnels.values().any(leads_there)
             }

@@ -10,7 +10,7 @@ use tp_wire::MacAddr;
 
 use super::report::{Problems, Report, Spans, TunnelSpans};
 use crate::compile::source_macs;
-use crate::model::{KernelView, Link, Model, Name, Tunnel, Vlan};
+use crate::model::{Bare, KernelView, Link, Model, Name, Tunnel};
 pub use problem::KernelProblem;
 
 /// Kinds of devices that encapsulate (`rtnl_link_ops.kind` of drivers/net and net/): a far end
@@ -188,11 +188,14 @@ fn mtu_remedy(port: &Name, mtu: u32, most: u32) -> String {
 /// No two upstreams may send from one MAC address: by configuration they do not, but the kernel may
 /// resolve an address to the MAC that another upstream has.
 fn check_upstreams(model: &Model, kernel: &KernelView, spans: &Spans, problems: &mut Problems) {
-    let mut owners: BTreeMap<(&Name, &[Vlan], MacAddr), &Name> = BTreeMap::new();
+    let mut owners: BTreeMap<(&Bare, MacAddr), &Name> = BTreeMap::new();
     let place = |name: &Name| spans.next_hops.get(name).copied();
     for (name, upstream) in &model.upstreams {
-        for mac in source_macs(upstream, kernel) {
-            let key = (&upstream.port, upstream.vlans.as_slice(), mac);
+        let Some(bare) = upstream.attachment.bare() else {
+            continue;
+        };
+        for mac in source_macs(upstream, model, kernel) {
+            let key = (bare, mac);
             let other = *owners.entry(key).or_insert(name);
             if other != name
                 && let (Some(at), Some(first)) = (place(name), place(other))
@@ -201,7 +204,7 @@ fn check_upstreams(model: &Model, kernel: &KernelView, spans: &Spans, problems: 
                     upstream: name.clone(),
                     other: other.clone(),
                     mac,
-                    port: upstream.port.clone(),
+                    port: bare.port.clone(),
                     at,
                     first,
                 });
@@ -218,17 +221,20 @@ fn check_tunnel(
     places: TunnelSpans,
     problems: &mut Problems,
 ) {
-    if !kernel.addresses.contains(&tunnel.local.into()) {
-        let (tunnel, address) = (name.clone(), tunnel.local);
+    let Some(carried) = tunnel.attachment.carried() else {
+        return;
+    };
+    if !kernel.addresses.contains(&carried.local) {
+        let (tunnel, address) = (name.clone(), carried.local);
         problems.push(KernelProblem::LocalNotHere {
             tunnel,
             address,
             at: places.local,
         });
     }
-    let (address, at) = (tunnel.remote, places.remote);
+    let (address, at) = (carried.remote, places.remote);
     let tunnel = name.clone();
-    if kernel.addresses.contains(&address.into()) {
+    if kernel.addresses.contains(&address) {
         problems.push(KernelProblem::RemoteIsHere {
             tunnel,
             address,
@@ -236,7 +242,7 @@ fn check_tunnel(
         });
         return;
     }
-    let Some(route) = kernel.underlay.get(&address.into()) else {
+    let Some(route) = kernel.underlay.get(&address) else {
         problems.push(KernelProblem::Unreachable {
             tunnel,
             address,

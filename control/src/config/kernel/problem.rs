@@ -110,7 +110,7 @@ pub enum KernelProblem {
         /// The tunnel.
         tunnel: Name,
         /// As written.
-        address: std::net::Ipv4Addr,
+        address: std::net::IpAddr,
         /// Its place.
         #[label("not here")]
         at: SourceSpan,
@@ -122,7 +122,7 @@ pub enum KernelProblem {
         /// The tunnel.
         tunnel: Name,
         /// As written.
-        address: std::net::Ipv4Addr,
+        address: std::net::IpAddr,
         /// Its place.
         #[label("this host")]
         at: SourceSpan,
@@ -136,7 +136,7 @@ pub enum KernelProblem {
         /// The tunnel.
         tunnel: Name,
         /// As written.
-        address: std::net::Ipv4Addr,
+        address: std::net::IpAddr,
         /// The device.
         device: Name,
         /// Its kind.
@@ -154,7 +154,7 @@ pub enum KernelProblem {
         /// The tunnel.
         tunnel: Name,
         /// As written.
-        address: std::net::Ipv4Addr,
+        address: std::net::IpAddr,
         /// The device.
         device: Name,
         /// The ports there are.
@@ -173,7 +173,7 @@ pub enum KernelProblem {
         /// The tunnel.
         tunnel: Name,
         /// As written.
-        address: std::net::Ipv4Addr,
+        address: std::net::IpAddr,
         /// Its place.
         #[label("unreachable")]
         at: SourceSpan,

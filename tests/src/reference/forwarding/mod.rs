@@ -213,12 +213,17 @@ fn route<'a>(
             .map(|(name, tunnel)| End::Tunnel(name, tunnel))
             .ok_or(DropReason::NoClientRoute),
         End::Tunnel(_, from) => {
+            let leads_to = from
+                .upstreams
+                .names()
+                .next()
+                .expect("a tunnel leads somewhere");
             let default = || {
-                let (name, upstream) = portal.model.upstreams.get_key_value(&from.upstream)?;
+                let (name, upstream) = portal.model.upstreams.get_key_value(leads_to)?;
                 Some(End::Upstream(name, upstream))
             };
             portal
-                .client_route(&from.upstream, destination)
+                .client_route(leads_to, destination)
                 .map(|(name, tunnel)| End::Tunnel(name, tunnel))
                 .or_else(default)
                 .ok_or(DropReason::NoRoute)

@@ -1,6 +1,8 @@
 //! Section 8: what comes in front of the inner packet.
 
-use tp_control::model::{Link, Name, Tunnel, TunnelKind, Vlan};
+use std::net::IpAddr;
+
+use tp_control::model::{Carried, Link, Name, TunnelKind, Vlan};
 use tp_wire::MacAddr;
 
 use super::End;
@@ -24,15 +26,17 @@ pub(super) struct Headers {
 pub(super) fn headers(portal: &Portal<'_>, way: &End<'_>, inner: &Inner) -> Option<Headers> {
     match way {
         End::Upstream(_, upstream) => {
-            let device = portal.link(&upstream.port)?;
+            let bare = upstream.attachment.bare()?;
+            let device = portal.link(&bare.port)?;
             let router = portal.router_mac(upstream)?;
-            let link = ethernet(router, device.mac, &upstream.vlans);
-            Some(out(portal, &upstream.port, device, link, Vec::new()))
+            let link = ethernet(router, device.mac, &bare.vlans);
+            Some(out(portal, &bare.port, device, link, Vec::new()))
         }
         End::Tunnel(_, tunnel) => {
             let (port, device, far_end) = portal.far_end(tunnel)?;
             let link = ethernet(far_end, device.mac, &[]);
-            Some(out(portal, port, device, link, outer(tunnel, inner)))
+            let carried = tunnel.attachment.carried()?;
+            Some(out(portal, port, device, link, outer(carried, inner)))
         }
     }
 }
@@ -60,20 +64,25 @@ fn ethernet(destination: MacAddr, source: MacAddr, vlans: &[Vlan]) -> Vec<u8> {
     header
 }
 
-fn outer(tunnel: &Tunnel, inner: &Inner) -> Vec<u8> {
+fn outer(tunnel: &Carried, inner: &Inner) -> Vec<u8> {
     let (protocol, gre) = match tunnel.kind {
         TunnelKind::Ipip => (4, Vec::new()),
         TunnelKind::Gre { key: None } => (47, vec![0, 0, 0x08, 0x00]),
         TunnelKind::Gre { key: Some(key) } => {
             (47, [[0x20, 0, 0x08, 0x00], key.to_be_bytes()].concat())
         }
+        other => unreachable!("no configuration has {other:?} yet"),
     };
     let total = u16::try_from(20 + gre.len() + inner.total_length()).unwrap_or(u16::MAX);
     let mut header = vec![0x45, tunnel.dscp << 2 | inner.ecn()];
     header.extend(total.to_be_bytes());
     header.extend([0, 0, 0x40, 0, tunnel.ttl, protocol, 0, 0]);
-    header.extend(tunnel.local.octets());
-    header.extend(tunnel.remote.octets());
+    for address in [tunnel.local, tunnel.remote] {
+        let IpAddr::V4(address) = address else {
+            unreachable!("no configuration has {address} yet");
+        };
+        header.extend(address.octets());
+    }
     let checksum = internet_checksum(&header);
     header[10..12].copy_from_slice(&checksum.to_be_bytes());
     header.extend(gre);
