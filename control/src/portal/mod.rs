@@ -109,18 +109,7 @@ impl Portal {
             compile::MAX_CLIENTS,
             tp_pipeline::abi::MAX_TUNNELS,
         ));
-        let new_counters = || {
-            Arc::new(WorkerCounters::new(
-                compile::MAX_UPSTREAMS,
-                tp_pipeline::abi::MAX_TUNNELS,
-            ))
-        };
-        let counters: Vec<_> = model
-            .portal
-            .workers
-            .iter()
-            .map(|_| new_counters())
-            .collect();
+        let counters: Vec<_> = model.portal.workers.iter().map(|_| counters()).collect();
         let fleet = Fleet::start(FleetConfig {
             cpus: model.portal.workers.clone(),
             busy_poll: model.portal.busy_poll,
@@ -156,23 +145,24 @@ impl Portal {
             totals,
             port_totals: PortTotals::default(),
         };
-        let held: Vec<_> = portal
-            .pins
-            .list()?
-            .into_iter()
-            .map(|pin| pin.device)
-            .collect();
-        if let Err(refused) = portal.bind_all() {
-            // What a predecessor held stays held; what was free before this start is free again.
-            for name in portal.bound.keys().cloned().collect::<Vec<_>>() {
-                if !held.contains(&name) {
-                    portal.unbind(&name);
-                }
-            }
-            return Err(refused);
-        }
+        portal.bind_all_or_none()?;
         portal.release_strays();
         Ok(portal)
+    }
+
+    /// Takes all ports into service. If one cannot be, what a predecessor held stays held, and what was free before
+    /// is free again.
+    fn bind_all_or_none(&mut self) -> Result<(), PortalError> {
+        let held: Vec<_> = self.pins.list()?.into_iter().map(|p| p.device).collect();
+        let bound = self.bind_all();
+        if bound.is_err() {
+            let was_free = |name: &&Name| !held.contains(*name);
+            let taken: Vec<Name> = self.bound.keys().filter(was_free).cloned().collect();
+            for name in taken {
+                self.unbind(&name);
+            }
+        }
+        bound
     }
 
     /// Puts another model into force; `view` is the kernel's state with what the new model needs.
@@ -317,6 +307,12 @@ pub fn chain(error: &dyn std::error::Error) -> String {
         cause = error.source();
     }
     text
+}
+
+/// A worker's counters, with room for all that a model may have.
+fn counters() -> Arc<WorkerCounters> {
+    let (upstreams, tunnels) = (compile::MAX_UPSTREAMS, tp_pipeline::abi::MAX_TUNNELS);
+    Arc::new(WorkerCounters::new(upstreams, tunnels))
 }
 
 fn region_config(model: &Model) -> RegionConfig {

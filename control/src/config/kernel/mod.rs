@@ -3,8 +3,9 @@
 mod problem;
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
-use miette::{Diagnostic as _, Severity};
+use miette::{Diagnostic as _, Severity, SourceSpan};
 use tp_pipeline::abi::MAX_QUEUES;
 use tp_wire::MacAddr;
 
@@ -123,6 +124,17 @@ fn check_port(
             chunk_at: spans.chunk,
         });
     }
+    check_queues(name, link, model, (spans.workers, at), problems);
+}
+
+/// A worker needs a queue of each port, and a port has no more queues than steering knows.
+fn check_queues(
+    name: &Name,
+    link: &Link,
+    model: &Model,
+    (workers_at, at): (SourceSpan, SourceSpan),
+    problems: &mut Problems,
+) {
     if link.rx_queues as usize > MAX_QUEUES {
         problems.push(KernelProblem::TooManyQueues {
             port: name.clone(),
@@ -142,7 +154,7 @@ fn check_port(
             remedy: format!(
                 "no more workers than {queues}, or more queues: ethtool -L {name} combined {workers}"
             ),
-            at: spans.workers,
+            at: workers_at,
             port_at: at,
         });
     }
@@ -232,8 +244,24 @@ fn check_tunnel(
             at: places.local,
         });
     }
-    let (address, at) = (carried.remote, places.remote);
-    let tunnel = name.clone();
+    check_far_end(
+        name,
+        (carried.remote, places.remote),
+        model,
+        kernel,
+        problems,
+    );
+}
+
+/// A far end is another host, reached by a port and not within a tunnel.
+fn check_far_end(
+    tunnel: &Name,
+    (address, at): (IpAddr, SourceSpan),
+    model: &Model,
+    kernel: &KernelView,
+    problems: &mut Problems,
+) {
+    let tunnel = tunnel.clone();
     if kernel.addresses.contains(&address) {
         problems.push(KernelProblem::RemoteIsHere {
             tunnel,
@@ -242,7 +270,9 @@ fn check_tunnel(
         });
         return;
     }
-    let Some(route) = kernel.underlay.get(&address) else {
+    // A device that was deleted between the route's look-up and this: the same as no route.
+    let route = kernel.underlay.get(&address);
+    let Some((device, link)) = route.and_then(|route| device(kernel, route.ifindex)) else {
         problems.push(KernelProblem::Unreachable {
             tunnel,
             address,
@@ -250,17 +280,9 @@ fn check_tunnel(
         });
         return;
     };
-    let Some((device, link)) = device(kernel, route.ifindex) else {
-        // Deleted between the route's look-up and this: the same as no route.
-        problems.push(KernelProblem::Unreachable {
-            tunnel,
-            address,
-            at,
-        });
-        return;
-    };
+    let ports = &model.ports;
+    let is_port = ports.contains_key(device);
     let device = device.clone();
-    let is_port = model.ports.contains_key(&device);
     match &link.kind {
         // A TAP device has kind "tun" too; configured as a port it is one.
         Some(kind) if is_port && kind == "tun" => {}
@@ -275,7 +297,7 @@ fn check_tunnel(
             });
         }
         _ if !is_port => {
-            let ports: Vec<&str> = model.ports.keys().map(String::as_str).collect();
+            let ports: Vec<&str> = ports.keys().map(String::as_str).collect();
             let ports = ports.join(", ");
             problems.push(KernelProblem::RouteToNoPort {
                 tunnel,
