@@ -7,11 +7,15 @@
 mod common;
 
 mod rows {
+    pub(crate) mod gre;
     pub(crate) mod group;
     pub(crate) mod icmp;
+    pub(crate) mod icmp6;
     pub(crate) mod link;
+    pub(crate) mod neighbour;
     pub(crate) mod network;
     pub(crate) mod tunnel;
+    pub(crate) mod udp;
 }
 
 use common::{LOOPBACK, PORT, counters, steering};
@@ -134,8 +138,28 @@ fn tunnel_rows() {
 }
 
 #[test]
+fn gre_rows() {
+    check_all(rows::gre::rows());
+}
+
+#[test]
+fn udp_rows() {
+    check_all(rows::udp::rows());
+}
+
+#[test]
 fn icmp_rows() {
     check_all(rows::icmp::rows());
+}
+
+#[test]
+fn icmp6_rows() {
+    check_all(rows::icmp6::rows());
+}
+
+#[test]
+fn neighbour_rows() {
+    check_all(rows::neighbour::rows());
 }
 
 fn check_all(rows: Vec<Row>) {
@@ -203,7 +227,11 @@ fn every_counter_has_a_row() {
         rows::network::rows(),
         rows::group::rows(),
         rows::tunnel::rows(),
+        rows::gre::rows(),
+        rows::udp::rows(),
         rows::icmp::rows(),
+        rows::icmp6::rows(),
+        rows::neighbour::rows(),
     ];
     for counter in Counter::ALL.into_iter().filter(|c| c.is_drop()) {
         // It needs a frame without headroom: tests/metadata.rs.

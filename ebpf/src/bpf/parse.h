@@ -12,7 +12,6 @@
 #include <linux/in6.h>
 #include <linux/ip.h>
 #include <linux/ipv6.h>
-#include <linux/udp.h>
 #include <stdbool.h>
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
@@ -25,6 +24,10 @@
 #define MAX_VLANS 2
 #define MAX_EXTENSIONS 4
 
+/* Above every offset of a network header, and of what follows it and four extension headers. */
+#define L3_MASK 0x1f
+#define L4_MASK 0x7fff
+
 #define VLAN_VID_MASK 0x0fff /* IEEE 802.1Q section 9.6 */
 
 #define IPV4_MORE_FRAGMENTS 0x2000 /* RFC 791 section 3.1 */
@@ -32,22 +35,7 @@
 #define IPV6_MORE_FRAGMENTS 0x0001 /* RFC 8200 section 4.5 */
 #define IPV6_OFFSET_MASK 0xfff8
 
-#define GRE_CHECKSUM 0x8000 /* RFC 2784 section 2.1 */
-#define GRE_KEY 0x2000      /* RFC 2890 section 2 */
-#define GRE_SEQUENCE 0x1000
-/* Routing and the RFC 1701 bits that RFC 2784 section 2.2 says to refuse, and the version. */
-#define GRE_REFUSED (0x4000 | 0x0800 | 0x0400 | 0x0007)
-#define GRE_WORD 4 /* each optional field is one word, checksum with reserved1 */
-
-/* draft-ietf-intarea-gue-09 section 3.1: variant, control bit, length in words. */
-#define GUE_VARIANT 0xc0
-#define GUE_VARIANT_1 0x40 /* no header: the bits are those of an IP version */
-#define GUE_CONTROL 0x20
-#define GUE_LENGTH 0x1f
-#define GUE_WORD 4
-
 #define TYPE_LLDP 0x88cc /* IEEE 802.1AB section 7.3; not in linux/if_ether.h of all ages */
-#define TYPE_TEB 0x6558  /* Transparent Ethernet Bridging, IEEE 802 numbers */
 
 /* RFC 792. <linux/icmp.h> would do, but its includes need a C library for the BPF target. */
 #define ICMP_UNREACHABLE 3
@@ -65,17 +53,6 @@
 struct vlan_header {
 	__be16 tci;
 	__be16 type;
-};
-
-struct gre_header {
-	__be16 flags;
-	__be16 type;
-};
-
-struct gue_header {
-	__u8 variant_control_length;
-	__u8 protocol;
-	__be16 flags;
 };
 
 struct icmp_header {
@@ -101,7 +78,7 @@ struct frame {
 	void *pos; /* the next header; behind the end if one claims to be longer than the frame */
 	void *end;
 	struct tp_link_key link;     /* whence it came: port, VLANs, source MAC */
-	struct tp_tunnel_key tunnel; /* outer addresses; the rest by read_gre() */
+	struct tp_tunnel_key tunnel; /* outer addresses; the rest by tunnel.h */
 	struct tp_meta meta;         /* for the worker, if it is redirected */
 	__be16 type;                 /* what the frame carries */
 	__u8 protocol;               /* what the IP packet carries */
@@ -128,6 +105,17 @@ static __always_inline __u16 offset(const struct frame *f)
 	return f->pos - f->data;
 }
 
+/* Leaves the cursor where it is. The verifier takes it for any place within the mask, so that it
+ * checks what follows once, and not once for each way that leads here.
+ */
+static __always_inline void forget(struct frame *f, __u32 mask)
+{
+	void *pos = f->pos;
+
+	barrier_var(pos);
+	f->pos = f->data + ((pos - f->data) & mask);
+}
+
 static __always_inline void map_ipv4(__u8 *to, __be32 addr)
 {
 	__u32 *word = (__u32 *)to;
@@ -148,11 +136,14 @@ static __always_inline void swap_ends(struct tp_tunnel_key *key)
 	__builtin_memcpy(key->local, remote, sizeof(remote));
 }
 
-static __always_inline bool is_mapped_ipv4(const __u8 *addr)
+/* An IPv4-mapped address stands for IPv4 in our maps. IPv6 packets must not carry one
+ * (RFC 4291 section 2.5.5.2), and one that does is not taken for an IPv4 packet.
+ */
+static __always_inline bool claims_ipv4(const struct frame *f)
 {
-	const __u32 *word = (const __u32 *)addr;
+	const __u32 *word = (const __u32 *)f->tunnel.local;
 
-	return word[0] == 0 && word[1] == 0 && word[2] == bpf_htonl(0xffff);
+	return !f->ipv4 && word[0] == 0 && word[1] == 0 && word[2] == bpf_htonl(0xffff);
 }
 
 static __always_inline bool is_vlan(__be16 type)
@@ -211,17 +202,21 @@ static __always_inline enum tp_counter read_ipv4(struct frame *f)
 /* Behind the fragment header of a later fragment stand the packet's middle bytes. */
 static __always_inline bool at_extension(const struct frame *f)
 {
-	if (f->later_fragment)
-		return false;
-	return f->protocol == IPPROTO_HOPOPTS || f->protocol == IPPROTO_ROUTING ||
-	       f->protocol == IPPROTO_FRAGMENT || f->protocol == IPPROTO_DSTOPTS;
+	const __u64 extensions = 1ULL << IPPROTO_HOPOPTS | 1ULL << IPPROTO_ROUTING |
+				 1ULL << IPPROTO_FRAGMENT | 1ULL << IPPROTO_DSTOPTS;
+
+	return !f->later_fragment && f->protocol < 64 && extensions >> f->protocol & 1;
 }
 
-static __always_inline enum tp_counter read_extensions(struct frame *f)
+/* Neither unrolled nor inlined: few packets have any, and the code is there once for what is
+ * received and for what is quoted.
+ */
+static __noinline enum tp_counter read_extensions(struct frame *f)
 {
 	struct extension_header *ext;
 	__u16 fragment;
 
+#pragma clang loop unroll(disable)
 	for (int i = 0; i < MAX_EXTENSIONS && at_extension(f); i++) {
 		ext = take(f, sizeof(*ext));
 		if (!ext)
@@ -234,6 +229,7 @@ static __always_inline enum tp_counter read_extensions(struct frame *f)
 			f->pos += ext->length * 8;
 		}
 		f->protocol = ext->next;
+		forget(f, L4_MASK);
 	}
 	return at_extension(f) ? TP_DROP_MALFORMED : GO_ON;
 }
@@ -249,7 +245,7 @@ static __always_inline enum tp_counter read_ipv6(struct frame *f)
 	f->protocol = ip->nexthdr;
 	__builtin_memcpy(f->tunnel.remote, &ip->saddr, sizeof(f->tunnel.remote));
 	__builtin_memcpy(f->tunnel.local, &ip->daddr, sizeof(f->tunnel.local));
-	return read_extensions(f);
+	return at_extension(f) ? read_extensions(f) : GO_ON;
 }
 
 static __always_inline bool is_multicast(const struct frame *f)
@@ -291,6 +287,7 @@ static __always_inline enum tp_counter read_network(struct frame *f)
 	enum tp_counter end;
 
 	f->meta.l3_off = offset(f);
+	forget(f, L3_MASK);
 	switch (bpf_ntohs(f->type)) {
 	case ETH_P_ARP:
 		f->neighbour = true;
@@ -311,78 +308,8 @@ static __always_inline enum tp_counter read_network(struct frame *f)
 	if (end != GO_ON)
 		return end;
 	f->meta.l4_off = offset(f);
+	forget(f, L4_MASK);
 	return f->group && !f->neighbour ? read_group(f) : GO_ON;
-}
-
-/* The kind of tunnel whose GRE header names this type of payload; 0 for none of ours. */
-static __always_inline __u8 gre_kind(__be16 type)
-{
-	switch (bpf_ntohs(type)) {
-	case ETH_P_IP:
-	case ETH_P_IPV6:
-		return TP_KIND_GRE;
-	case TYPE_TEB:
-		return TP_KIND_EGRE;
-	default:
-		return 0;
-	}
-}
-
-static __always_inline enum tp_counter read_gre_key(struct frame *f)
-{
-	__be32 *key = take(f, GRE_WORD);
-
-	if (!key)
-		return TP_DROP_TRUNCATED;
-	f->tunnel.key_be = *key;
-	f->tunnel.flags = TP_TUNNEL_KEY_PRESENT;
-	return GO_ON;
-}
-
-/* The GRE header into f->tunnel. What a router quotes in an ICMP error may end behind the
- * key: `whole` asks for all that the flags announce.
- */
-static __always_inline enum tp_counter read_gre(struct frame *f, bool whole)
-{
-	struct gre_header *gre = take(f, sizeof(*gre));
-	enum tp_counter end;
-	__u16 flags;
-
-	if (!gre)
-		return TP_DROP_TRUNCATED;
-	flags = bpf_ntohs(gre->flags);
-	if (flags & GRE_REFUSED)
-		return TP_DROP_GRE_UNSUPPORTED;
-	if (flags & GRE_CHECKSUM)
-		f->pos += GRE_WORD;
-	if (flags & GRE_KEY) {
-		end = read_gre_key(f);
-		if (end != GO_ON)
-			return end;
-	}
-	if (flags & GRE_SEQUENCE)
-		f->pos += GRE_WORD;
-	if (whole && f->pos > f->end)
-		return TP_DROP_TRUNCATED;
-	f->tunnel.kind = gre_kind(gre->type);
-	return f->tunnel.kind ? GO_ON : TP_DROP_UNKNOWN_TUNNEL;
-}
-
-/* What a GUE header says is the worker's to read; here it is only skipped. */
-static __always_inline enum tp_counter read_gue(struct frame *f)
-{
-	__u8 *first = f->pos;
-
-	if ((void *)(first + 1) > f->end)
-		return TP_DROP_TRUNCATED;
-	if ((*first & GUE_VARIANT) == GUE_VARIANT_1)
-		return GO_ON;
-	if (*first & (GUE_VARIANT | GUE_CONTROL))
-		return TP_DROP_GUE_UNSUPPORTED;
-	if (!take(f, sizeof(struct gue_header)))
-		return TP_DROP_TRUNCATED;
-	f->pos += (*first & GUE_LENGTH) * GUE_WORD;
-	return f->pos > f->end ? TP_DROP_TRUNCATED : GO_ON;
 }
 
 #endif

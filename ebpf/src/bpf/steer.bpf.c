@@ -13,6 +13,7 @@
 #include "abi.h"
 #include "maps.h"
 #include "parse.h"
+#include "tunnel.h"
 
 /* One SEEN and one of the others for each frame: the sums close on every path. */
 static __always_inline void count(__u32 port, enum tp_counter end)
@@ -76,44 +77,6 @@ static __always_inline bool found(struct frame *f, const struct tp_slot_ref *ref
 	return true;
 }
 
-/* The UDP header into f->tunnel, if it is to a port of tunnels. */
-static __always_inline enum tp_counter read_udp(struct frame *f)
-{
-	struct udphdr *udp = take(f, sizeof(*udp));
-	struct tp_udp_port_key to;
-	__u32 *kind;
-
-	if (!udp)
-		return TP_DROP_TRUNCATED;
-	to.port_be = udp->dest;
-	kind = bpf_map_lookup_elem(&udp_ports, &to);
-	if (kind) {
-		f->tunnel.kind = *kind;
-		f->tunnel.dport_be = to.port_be;
-	}
-	return GO_ON;
-}
-
-/* The kind of tunnel that protocol and port say, into f->tunnel; none where it stays 0. What a
- * later fragment carries has no port.
- */
-static __always_inline enum tp_counter read_kind(struct frame *f)
-{
-	switch (f->protocol) {
-	case IPPROTO_IPIP:
-	case IPPROTO_IPV6:
-		f->tunnel.kind = TP_KIND_IPIP;
-		return GO_ON;
-	case IPPROTO_GRE:
-		f->tunnel.kind = TP_KIND_GRE;
-		return GO_ON;
-	case IPPROTO_UDP:
-		return f->later_fragment ? GO_ON : read_udp(f);
-	default:
-		return GO_ON;
-	}
-}
-
 /* Step 5, a tunnel protocol: to a worker or dropped, never to the kernel. GO_ON redirects. */
 static __always_inline enum tp_counter steer_tunnel(struct frame *f)
 {
@@ -140,18 +103,19 @@ static __always_inline enum tp_counter steer_tunnel(struct frame *f)
 /* The tunnel whose outer header this ICMP error quotes: what we sent, so that our address is its
  * source. A quote that ends too early is of no tunnel: RFC 792 promises its IP header and 8 bytes.
  */
-static __always_inline bool find_quoted_tunnel(struct frame *f)
+static __noinline bool find_quoted_tunnel(struct frame *f)
 {
 	struct tp_slot_ref *ref;
 
 	if (!take(f, sizeof(struct icmp_header)))
 		return false;
 	f->meta.inner_off = offset(f);
+	forget(f, L4_MASK);
 	f->fragment = false;
 	if ((f->ipv4 ? read_ipv4(f) : read_ipv6(f)) != GO_ON || f->later_fragment)
 		return false;
 	swap_ends(&f->tunnel);
-	if (read_kind(f) != GO_ON)
+	if (claims_ipv4(f) || read_kind(f) != GO_ON)
 		return false;
 	if (f->tunnel.kind == TP_KIND_GRE && read_gre(f, false) != GO_ON)
 		return false;
@@ -179,14 +143,9 @@ static __always_inline enum tp_counter steer_icmp(struct frame *f)
 	return is_icmp_error(f, *type) && find_quoted_tunnel(f) ? GO_ON : TP_PASSED;
 }
 
-/* An IPv4-mapped address stands for IPv4 in our maps. IPv6 packets must not carry one
- * (RFC 4291 section 2.5.5.2), and one that does is not taken for an IPv4 packet.
- */
 static __always_inline bool is_local(const struct frame *f)
 {
-	if (!f->ipv4 && is_mapped_ipv4(f->tunnel.local))
-		return false;
-	return bpf_map_lookup_elem(&local_addrs, f->tunnel.local);
+	return !claims_ipv4(f) && bpf_map_lookup_elem(&local_addrs, f->tunnel.local);
 }
 
 /* Step 5. */

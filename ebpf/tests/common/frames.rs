@@ -5,14 +5,19 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 pub(crate) const PORTAL_MAC: [u8; 6] = [0x02, 0, 0, 0, 0, 0x01];
 pub(crate) const ISP_MAC: [u8; 6] = [0x02, 0, 0, 0, 0, 0x02];
 pub(crate) const STRANGER_MAC: [u8; 6] = [0x02, 0, 0, 0, 0, 0x03];
+/// Of another member of an exchange, whose frames are flooded to us.
+pub(crate) const MEMBER_MAC: [u8; 6] = [0x02, 0, 0, 0, 0, 0x09];
 pub(crate) const BROADCAST: [u8; 6] = [0xff; 6];
 pub(crate) const MULTICAST: [u8; 6] = [0x01, 0, 0x5e, 0, 0, 0x01];
 
 pub(crate) const PORTAL: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 pub(crate) const CLIENT: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
+/// The far end of upstreams behind tunnels, and on the way to the clients.
+pub(crate) const ROUTER: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 254);
 pub(crate) const HOST: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 9);
 pub(crate) const PORTAL6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
 pub(crate) const CLIENT6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 2);
+pub(crate) const ROUTER6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0xfe);
 pub(crate) const HOST6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 9, 0, 0, 0, 9);
 
 pub(crate) const ARP: u16 = 0x0806;

@@ -1,11 +1,9 @@
 //! Step 5, ICMP: errors about what we sent into a tunnel.
 
-use std::net::Ipv4Addr;
-
 use tp_pipeline::abi::{Counter, IngressKind};
 
 use crate::common::frames::*;
-use crate::common::{GRE_KEY, slots};
+use crate::common::{FOU_PORT, GRE_KEY, GUE_PORT, slots};
 use crate::{Drop, Expect, Pass, Row, redirect};
 
 /// Where ICMP begins, what it quotes, and what the quote carries.
@@ -13,11 +11,12 @@ const L4: u16 = 34;
 const QUOTE: u16 = 42;
 const QUOTED: usize = 62;
 
-const ROUTER: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 254);
 const UNREACHABLE: u8 = 3;
 
 pub(crate) fn rows() -> Vec<Row> {
     let mut rows = quoted_tunnels();
+    rows.extend(quoted_udp());
+    rows.extend(quoted_upstreams());
     rows.extend(other_quotes());
     rows.extend(other_messages());
     rows
@@ -136,6 +135,86 @@ fn quoted_tunnels() -> Vec<Row> {
     ]
 }
 
+/// Found by the port that both ends of the tunnel use: what we send from tells nothing.
+fn quoted_udp() -> Vec<Row> {
+    let sent = |port, rest: &[u8]| sent(UDP, &[udp(port), rest.to_vec()].concat());
+    let passes = |name, quote: &[u8]| {
+        let frame = error(UNREACHABLE, quote);
+        // The quote's length does not matter to what is no tunnel's.
+        Row::new(name, frame, 35, Pass)
+    };
+    let later = ipv4_fragment(ipv4(PORTAL, CLIENT, UDP), 0x0001);
+    let first = ipv4_fragment(ipv4(PORTAL, CLIENT, UDP), 0x2000);
+    let from_tunnels_port = [FOU_PORT.to_be_bytes(), [0x12, 0x34], [0; 2], [0; 2]].concat();
+    vec![
+        quoted(
+            "FOU",
+            UNREACHABLE,
+            &sent(FOU_PORT, &[]),
+            QUOTED + 8,
+            slots::FOU,
+        ),
+        quoted(
+            "GUE, whose own header is not read",
+            UNREACHABLE,
+            &sent(GUE_PORT, &[0xff; 4]),
+            QUOTED + 8,
+            slots::GUE,
+        ),
+        quoted(
+            "a quoted first fragment of FOU",
+            11,
+            &stack([&first, &udp(FOU_PORT)]),
+            QUOTED + 8,
+            slots::FOU,
+        ),
+        passes("a quote of UDP", &sent(53, &[])),
+        passes(
+            "a quote of UDP from a tunnels' port",
+            &self::sent(UDP, &from_tunnels_port),
+        ),
+        passes(
+            "a quoted later fragment of FOU",
+            &stack([&later, &udp(FOU_PORT)]),
+        ),
+        passes(
+            "a quote of FOU to a stranger",
+            &stack([&ipv4(PORTAL, HOST, UDP), &udp(FOU_PORT)]),
+        ),
+    ]
+}
+
+fn quoted_upstreams() -> Vec<Row> {
+    let row = |name, protocol, rest: &[u8], needs, slot| {
+        let quote = stack([&ipv4(PORTAL, ROUTER, protocol), rest]);
+        let about = redirect(IngressKind::OuterIcmpUpstream, slot, [14, L4, QUOTE]);
+        Row::new(name, error(UNREACHABLE, &quote), 35, about).below(needs, Pass)
+    };
+    vec![
+        row(
+            "an upstream's IPIP",
+            IPIP,
+            &[0; 8],
+            QUOTED,
+            slots::UPSTREAM_IPIP,
+        ),
+        row(
+            "an upstream's Ethernet in GRE",
+            GRE,
+            &gre(K, TEB, GRE_KEY),
+            QUOTED + 8,
+            slots::UPSTREAM_EGRE,
+        ),
+        row(
+            "an upstream's FOU",
+            UDP,
+            &udp(FOU_PORT),
+            QUOTED + 8,
+            slots::UPSTREAM_FOU,
+        ),
+    ]
+}
+
 fn other_quotes() -> Vec<Row> {
     let passes = |name, quote: &[u8]| Row::new(name, error(UNREACHABLE, quote), 35, Pass);
     let first_byte = |byte| {
@@ -145,7 +224,6 @@ fn other_quotes() -> Vec<Row> {
     };
     vec![
         passes("no quote", &[]),
-        passes("a quote of UDP", &sent(UDP, &[0; 8])),
         passes(
             "a quote of what another sent",
             &stack([&ipv4(HOST, CLIENT, IPIP), &[0; 8]]),

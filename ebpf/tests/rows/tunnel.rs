@@ -1,37 +1,36 @@
-//! Step 5: what comes to an address of the portal, ICMP excepted.
+//! Step 5: what comes to an address of the portal: IPIP, IPv6 outside, fragments, upstreams' tunnels,
+//! the kernel's.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use tp_pipeline::abi::{Counter, IngressKind, NO_SLOT};
 
 use crate::common::frames::*;
-use crate::common::{FOU_PORT, GRE_KEY, GUE_PORT, VLAN, slots};
+use crate::common::{FOU_PORT, GRE_KEY, VLAN, slots};
 use crate::{Drop, Expect, Pass, Row, redirect, redirect_tagged};
 
 /// A client that has no tunnel.
-const OTHER: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 99);
-const OTHER6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0x99);
+pub(super) const OTHER: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 99);
+pub(super) const OTHER6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0x99);
 
 pub(crate) fn rows() -> Vec<Row> {
     let mut rows = ipip_rows();
-    rows.extend(gre_rows());
-    rows.extend(gre_header_rows());
     rows.extend(ipv6_rows());
     rows.extend(fragment_rows());
-    rows.extend(udp_rows());
+    rows.extend(upstream_rows());
     rows.extend(kernel_rows());
     rows
 }
 
-fn outer(header: &[u8], rest: &[u8]) -> Vec<u8> {
+pub(super) fn outer(header: &[u8], rest: &[u8]) -> Vec<u8> {
     stack([&from_isp(IPV4), header, rest, &payload()])
 }
 
-fn to_portal(protocol: u8, rest: &[u8]) -> Vec<u8> {
+pub(super) fn to_portal(protocol: u8, rest: &[u8]) -> Vec<u8> {
     outer(&ipv4(CLIENT, PORTAL, protocol), rest)
 }
 
-fn tunnel(slot: u32, offsets: [u16; 3]) -> Expect {
+pub(super) fn tunnel(slot: u32, offsets: [u16; 3]) -> Expect {
     redirect(IngressKind::Tunnel, slot, offsets)
 }
 
@@ -91,130 +90,6 @@ fn ipip_rows() -> Vec<Row> {
             let addr = tp_pipeline::abi::addr_bytes(HOST.into());
             s.local_addrs.insert(tp_pipeline::abi::AddrKey { addr });
         }),
-    ]
-}
-
-fn gre_rows() -> Vec<Row> {
-    let keyed = |key| to_portal(GRE, &gre(K, IPV4, key));
-    vec![
-        Row::new(
-            "GRE",
-            to_portal(GRE, &gre(0, IPV4, 0)),
-            38,
-            tunnel(slots::GRE, [14, 34, 38]),
-        ),
-        Row::new(
-            "GRE with IPv6",
-            to_portal(GRE, &gre(0, IPV6, 0)),
-            38,
-            tunnel(slots::GRE, [14, 34, 38]),
-        ),
-        Row::new(
-            "GRE with a key",
-            keyed(GRE_KEY),
-            42,
-            tunnel(slots::GRE_KEYED, [14, 34, 42]),
-        ),
-        Row::new(
-            "GRE with key 0",
-            keyed(0),
-            42,
-            tunnel(slots::GRE_KEY_ZERO, [14, 34, 42]),
-        ),
-        Row::new(
-            "GRE with another key",
-            keyed(GRE_KEY + 1),
-            42,
-            Drop(Counter::UnknownTunnel),
-        ),
-        Row::new(
-            "key 0 is not no key",
-            keyed(0),
-            42,
-            Drop(Counter::UnknownTunnel),
-        )
-        .with(|s| s.tunnels.retain(|key, _| key.flags == 0)),
-        Row::new(
-            "no key is not key 0",
-            to_portal(GRE, &gre(0, IPV4, 0)),
-            38,
-            Drop(Counter::UnknownTunnel),
-        )
-        .with(|s| s.tunnels.retain(|key, _| key.flags != 0)),
-        Row::new(
-            "Ethernet in GRE",
-            to_portal(GRE, &gre(0, TEB, 0)),
-            38,
-            tunnel(slots::EGRE, [14, 34, 38]),
-        ),
-        Row::new(
-            "Ethernet in a GRE tunnel of packets",
-            to_portal(GRE, &gre(K, TEB, GRE_KEY)),
-            42,
-            Drop(Counter::UnknownTunnel),
-        ),
-        Row::new(
-            "ERSPAN in GRE",
-            to_portal(GRE, &gre(0, 0x88be, 0)),
-            38,
-            Drop(Counter::UnknownTunnel),
-        ),
-        Row::new(
-            "GRE from a stranger",
-            outer(&ipv4(OTHER, PORTAL, GRE), &gre(0, IPV4, 0)),
-            38,
-            Drop(Counter::UnknownTunnel),
-        ),
-    ]
-}
-
-fn gre_header_rows() -> Vec<Row> {
-    let header = |flags| to_portal(GRE, &gre(flags, IPV4, GRE_KEY));
-    let refused = |name, flags| Row::new(name, header(flags), 38, Drop(Counter::GreUnsupported));
-    vec![
-        Row::new(
-            "GRE with a checksum",
-            header(C),
-            42,
-            tunnel(slots::GRE, [14, 34, 42]),
-        ),
-        Row::new(
-            "GRE with a sequence number",
-            header(S),
-            42,
-            tunnel(slots::GRE, [14, 34, 42]),
-        ),
-        Row::new(
-            "GRE key behind a checksum",
-            header(C | K),
-            46,
-            tunnel(slots::GRE_KEYED, [14, 34, 46]),
-        ),
-        Row::new(
-            "GRE key and sequence number",
-            header(K | S),
-            46,
-            tunnel(slots::GRE_KEYED, [14, 34, 46]),
-        ),
-        Row::new(
-            "GRE with everything",
-            header(C | K | S),
-            50,
-            tunnel(slots::GRE_KEYED, [14, 34, 50]),
-        ),
-        // RFC 2784 section 2.3: Reserved0's other bits are ignored on receipt.
-        Row::new(
-            "GRE bits 6 to 12",
-            header(0x03f8),
-            38,
-            tunnel(slots::GRE, [14, 34, 38]),
-        ),
-        refused("GRE version 1 (PPTP)", K | 1),
-        refused("GRE version 2", 2),
-        refused("GRE version 4", 4),
-        refused("GRE with routing", R),
-        refused("GRE strict source route", 0x0800),
-        refused("GRE recursion, the bit to refuse", 0x0400),
     ]
 }
 
@@ -326,24 +201,35 @@ fn fragment_rows() -> Vec<Row> {
     ]
 }
 
-fn udp_rows() -> Vec<Row> {
-    let to = |port, rest: &[u8]| to_portal(UDP, &[udp(port), rest.to_vec()].concat());
-    let gue = |first: u8| to(GUE_PORT, &[first, 4, 0, 0]);
-    let unsupported = |name, first| {
-        let expect = Drop(Counter::GueUnsupported);
-        Row::new(name, gue(first), 43, expect)
-    };
+/// An upstream behind a tunnel comes in like a client's tunnel, but as an upstream.
+fn upstream_rows() -> Vec<Row> {
+    let from_router = |protocol, rest: &[u8]| outer(&ipv4(ROUTER, PORTAL, protocol), rest);
+    let upstream = |slot, inner| redirect(IngressKind::UpstreamTunnel, slot, [14, 34, inner]);
     vec![
         Row::new(
-            "FOU",
-            to(FOU_PORT, &[]),
-            42,
-            tunnel(slots::FOU, [14, 34, 42]),
+            "an upstream behind IPIP",
+            from_router(IPIP, &[]),
+            34,
+            upstream(slots::UPSTREAM_IPIP, 34),
         ),
-        Row::new("GUE", gue(0), 46, tunnel(slots::GUE, [14, 34, 46])),
-        unsupported("GUE variant 2", 0x80),
-        unsupported("GUE variant 3", 0xc0),
-        unsupported("a GUE control message", 0x20),
+        Row::new(
+            "an upstream behind Ethernet in GRE",
+            from_router(GRE, &gre(K, TEB, GRE_KEY)),
+            42,
+            upstream(slots::UPSTREAM_EGRE, 42),
+        ),
+        Row::new(
+            "an upstream behind FOU",
+            from_router(UDP, &udp(FOU_PORT)),
+            42,
+            upstream(slots::UPSTREAM_FOU, 42),
+        ),
+        Row::new(
+            "an upstream behind a tunnel, with another's protocol",
+            from_router(GRE, &gre(K, IPV4, GRE_KEY)),
+            42,
+            Drop(Counter::UnknownTunnel),
+        ),
     ]
 }
 
