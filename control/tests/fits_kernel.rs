@@ -295,3 +295,46 @@ fn the_default_number_of_frames_has_no_place_of_its_own() {
     assert!(message.contains("9 sockets"), "{message}");
     assert!(message.contains("18432"), "{message}");
 }
+
+#[test]
+fn a_route_into_the_slow_path() {
+    insta::assert_snapshot!(refused(|kernel| {
+        kernel
+            .links
+            .insert("tp-tap".to_owned(), link(8, Some("tun")));
+        route_by(8)(kernel);
+    }));
+}
+
+#[test]
+fn the_far_ends_of_upstreams_are_looked_at_too() {
+    let bare = "port = \"ix0\"\nnext_hop = \"192.0.2.1\"";
+    let carried = "kind = \"gre\"\nkey = 1\nlocal = \"192.0.2.11\"\nremote = \"203.0.113.5\"";
+    let check = check(&FILE.replace(bare, carried), route_by(6));
+    let message = rendered(&check.errors.expect("should be refused"));
+    for problem in [
+        "192.0.2.11, the local address of upstream isp1, is not an address of this host",
+        "the far end of upstream isp1, leads to mgmt0, which is no port",
+        "the far end of tunnel a1, leads to mgmt0, which is no port",
+    ] {
+        assert!(message.contains(problem), "{message}");
+    }
+}
+
+#[test]
+fn link_addresses_that_are_on_a_device_of_the_kernel() {
+    let with_link = FILE.replace(
+        "kind = \"gre\"",
+        "kind = \"gre\"\nlink = [{ portal = \"169.254.1.1\", client = \"169.254.1.2\" }]",
+    );
+    let taken = |address: &'static str| {
+        check(&with_link, move |kernel| {
+            kernel.addresses.insert(ip(address));
+        })
+    };
+    assert!(taken("169.254.1.3").errors.is_none());
+    assert!(taken("169.254.1.2").errors.is_some());
+    insta::assert_snapshot!(rendered(
+        &taken("169.254.1.1").errors.expect("should be refused")
+    ));
+}

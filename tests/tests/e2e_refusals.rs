@@ -53,7 +53,7 @@ const MISTAKES: &[Mistake] = &[
         good: "key = 2\n",
         bad: "key = 1\n",
         at: "a-isp2",
-        reason: "tunnels a-isp1 and a-isp2 have one outer header: 10.0.0.1 to 10.9.0.2, gre with key 1",
+        reason: "tunnel a-isp1 and tunnel a-isp2 have one outer header: 10.0.0.1 to 10.9.0.2, gre with key 1",
     },
     Mistake {
         good: "[ports.cl0]\n",

@@ -1,8 +1,9 @@
 //! `[clients]`: hosted networks and the prefixes that are theirs alone.
 
 use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use ipnet::{IpNet, Ipv4Net};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use miette::{Diagnostic, SourceSpan};
 use thiserror::Error;
 
@@ -27,10 +28,10 @@ pub enum ClientProblem {
     },
     /// A prefix that no network can own.
     #[error("{prefix} takes in addresses that no client can own")]
-    #[diagnostic(help("0.0.0.0/8, 127.0.0.0/8 and 224.0.0.0/3 are not hosts' (RFC 6890)"))]
+    #[diagnostic(help("{not_hosts} are not hosts' (RFC 6890)", not_hosts = not_hosts(prefix)))]
     NotHosts {
         /// As written.
-        prefix: Ipv4Net,
+        prefix: IpNet,
         /// Its place.
         #[label("not hosts' addresses")]
         at: SourceSpan,
@@ -42,7 +43,7 @@ pub enum ClientProblem {
         /// The client.
         client: Name,
         /// As written.
-        prefix: Ipv4Net,
+        prefix: IpNet,
         /// Its place.
         #[label(primary, "again")]
         at: SourceSpan,
@@ -57,11 +58,11 @@ pub enum ClientProblem {
     ))]
     Overlap {
         /// The inner prefix, or the second of two equal ones.
-        prefix: Ipv4Net,
+        prefix: IpNet,
         /// Its client.
         client: Name,
         /// The prefix around it.
-        other: Ipv4Net,
+        other: IpNet,
         /// The other client.
         owner: Name,
         /// Its place.
@@ -73,9 +74,33 @@ pub enum ClientProblem {
     },
 }
 
+/// All clients' prefixes, disjoint between clients.
+pub(super) struct Owners(BTreeMap<IpNet, Name>);
+
+impl Owners {
+    pub(super) fn new(clients: &BTreeMap<Name, Client>) -> Self {
+        let owned = clients.iter().flat_map(|(name, client)| {
+            let prefixes = client.prefixes.iter();
+            prefixes.map(move |prefix| (*prefix, name.clone()))
+        });
+        Self(owned.collect())
+    }
+
+    /// The longest prefix around an address, and whose it is: a look-up for each length, whatever the number of
+    /// prefixes.
+    pub(super) fn of(&self, address: IpAddr) -> Option<(IpNet, &Name)> {
+        (0..=IpNet::from(address).max_prefix_len())
+            .rev()
+            .find_map(|length| {
+                let prefix = IpNet::new_assert(address, length).trunc();
+                Some((prefix, self.0.get(&prefix)?))
+            })
+    }
+}
+
 /// A prefix with its owner and place.
 struct Owned<'a> {
-    prefix: Ipv4Net,
+    prefix: IpNet,
     client: &'a Name,
     at: SourceSpan,
 }
@@ -103,7 +128,7 @@ fn client(
     name: &Name,
     raw: &RawClient,
     problems: &mut Problems,
-) -> (Client, Vec<(Ipv4Net, SourceSpan)>) {
+) -> (Client, Vec<(IpNet, SourceSpan)>) {
     // AS 0 is reserved (RFC 7607).
     let asn = raw
         .asn
@@ -118,7 +143,7 @@ fn client(
     }
     let mut prefixes = Vec::new();
     for text in listed {
-        let Some(prefix) = problems.keep(text::prefix(text, "prefixes")) else {
+        let Some(prefix) = problems.keep(text::prefix(text)) else {
             continue;
         };
         if is_hosts(&prefix) {
@@ -130,23 +155,54 @@ fn client(
             });
         }
     }
-    let mut sorted: Vec<Ipv4Net> = prefixes.iter().map(|(prefix, _)| *prefix).collect();
+    let mut sorted: Vec<IpNet> = prefixes.iter().map(|(prefix, _)| *prefix).collect();
     sorted.sort_unstable();
     let rates = rates(raw.rate.as_ref(), problems);
     (
         Client {
             asn,
-            prefixes: sorted.into_iter().map(IpNet::V4).collect(),
+            prefixes: sorted,
             rates,
         },
         prefixes,
     )
 }
 
+/// Blocks whose addresses a packet to be forwarded has neither as source nor as destination
+/// (docs/forwarding.md section 4).
+const MARTIANS_V4: [Ipv4Net; 3] = [
+    Ipv4Net::new_assert(Ipv4Addr::UNSPECIFIED, 8),
+    Ipv4Net::new_assert(Ipv4Addr::new(127, 0, 0, 0), 8),
+    Ipv4Net::new_assert(Ipv4Addr::new(224, 0, 0, 0), 3),
+];
+const MARTIANS_V6: [Ipv6Net; 4] = [
+    Ipv6Net::new_assert(Ipv6Addr::UNSPECIFIED, 127),
+    Ipv6Net::new_assert(Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, 0, 0), 96),
+    Ipv6Net::new_assert(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 10),
+    Ipv6Net::new_assert(Ipv6Addr::new(0xff00, 0, 0, 0, 0, 0, 0, 0), 8),
+];
+
 /// Whether all of the prefix may be addresses of hosts.
-fn is_hosts(prefix: &Ipv4Net) -> bool {
-    let (first, last) = (prefix.network().octets()[0], prefix.broadcast().octets()[0]);
-    first > 0 && last < 224 && !(first <= 127 && 127 <= last)
+fn is_hosts(prefix: &IpNet) -> bool {
+    match prefix {
+        IpNet::V4(net) => {
+            let apart = |m: &Ipv4Net| !m.contains(net) && !net.contains(m);
+            MARTIANS_V4.iter().all(apart)
+        }
+        IpNet::V6(net) => {
+            let apart = |m: &Ipv6Net| !m.contains(net) && !net.contains(m);
+            MARTIANS_V6.iter().all(apart)
+        }
+    }
+}
+
+/// The blocks of the prefix's family that are not hosts', in words.
+fn not_hosts(prefix: &IpNet) -> String {
+    let blocks: Vec<String> = match prefix {
+        IpNet::V4(_) => MARTIANS_V4.iter().map(ToString::to_string).collect(),
+        IpNet::V6(_) => MARTIANS_V6.iter().map(ToString::to_string).collect(),
+    };
+    blocks.join(", ")
 }
 
 fn check_overlaps(mut owned: Vec<Owned<'_>>, problems: &mut Problems) {

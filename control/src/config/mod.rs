@@ -2,9 +2,12 @@
 //!
 //! Three layers: `shape` reads the file's sections, entry by entry, into the types of `raw`;
 //! `text` and `rates` read single values; the files named like the sections build the model and check what
-//! only several entries together can tell. [`check_kernel`] compares the result with the machine.
+//! only several entries together can tell, `claims` and `addresses` for all links together. [`check_kernel`] compares the result with the machine.
 //! `docs/configuration.md` is the reference of the format.
 
+mod addresses;
+mod attachment;
+mod claims;
 mod clients;
 mod kernel;
 mod portal;
@@ -12,6 +15,7 @@ mod rates;
 mod raw;
 mod report;
 mod shape;
+mod shown;
 mod text;
 mod tunnels;
 mod upstreams;
@@ -24,13 +28,17 @@ use miette::{Diagnostic, NamedSource};
 use thiserror::Error;
 
 use crate::model::Model;
+pub use addresses::AddressProblem;
+pub use attachment::{AttachmentProblem, LinkName};
+pub use claims::ClaimProblem;
 pub use clients::ClientProblem;
 pub use kernel::{CHUNKS_OF_A_SOCKET, KernelCheck, KernelProblem, check_kernel, max_mtu};
 pub use portal::PortalProblem;
 pub use rates::RateProblem;
 use report::Problems;
-pub use report::{Problem, Report, Spans, TunnelSpans};
+pub use report::{LinkSpans, Problem, Report, Spans};
 pub use shape::ShapeProblem;
+pub use shown::ShownProblem;
 pub use text::ValueProblem;
 pub use tunnels::TunnelProblem;
 pub use upstreams::UpstreamProblem;
@@ -85,10 +93,22 @@ pub fn parse(file: &str, text: &str, cpus: &Cpus) -> Result<(Model, Spans), Repo
     let mut spans = Spans::new(Arc::clone(&source));
     let raw = shape::read(text, &mut problems);
     let portal = portal::portal(raw.portal.as_ref(), cpus, &mut spans, &mut problems);
-    let ports = portal::ports(&raw.ports, &mut spans, &mut problems);
-    let upstreams = upstreams::upstreams(&raw, &mut spans, &mut problems);
+    let ports = portal::ports(&raw.ports, portal.as_ref(), &mut spans, &mut problems);
     let clients = clients::clients(&raw, &mut problems);
-    let tunnels = tunnels::tunnels(&raw, &clients, &mut spans, &mut problems);
+    let owners = clients::Owners::new(&clients);
+    let mut links = claims::Claims::new(&owners);
+    let mut addresses = addresses::Claims::new(&owners);
+    let upstreams =
+        upstreams::upstreams(&raw, &mut links, &mut addresses, &mut spans, &mut problems);
+    let tunnels = tunnels::tunnels(
+        &raw,
+        &clients,
+        &mut links,
+        &mut addresses,
+        &mut spans,
+        &mut problems,
+    );
+    addresses.finish(&mut problems);
     match (portal, problems.into_report(&source)) {
         (_, Some(report)) => Err(report),
         (Some(portal), None) => Ok((

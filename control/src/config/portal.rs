@@ -9,8 +9,10 @@ use toml::Spanned;
 use tp_pipeline::abi::MAX_QUEUES;
 
 use super::Cpus;
-use super::raw::{RawMemory, RawPort, RawPortal, Section, Text, span};
+use super::rates::rate;
+use super::raw::{RawMemory, RawPort, RawPortal, RawSlowPath, Section, Text, span};
 use super::report::{Problems, Spans};
+use super::shape::is_device_name;
 use super::text::number;
 use crate::model::{BindMode, HugePages, Memory, Name, Port, Portal, SlowPath, XdpMode};
 
@@ -104,6 +106,40 @@ pub enum PortalProblem {
         #[label("2048 or 4096")]
         at: SourceSpan,
     },
+    /// A name that no device can have.
+    #[error("`{name}` is no name of a device")]
+    #[diagnostic(help("a device's name has 1 to 15 of A-Z a-z 0-9 . _ -"))]
+    DeviceName {
+        /// As written.
+        name: String,
+        /// Its place.
+        #[label("bad name")]
+        at: SourceSpan,
+    },
+    /// One device for both ways of the slow path.
+    #[error("the slow path has one device {name} for IP packets and for Ethernet frames")]
+    #[diagnostic(help(
+        "a TUN device and a TAP device: slow_path = {{ tun = \"tp-tun\", tap = \"tp-tap\" }}"
+    ))]
+    OneDevice {
+        /// Both.
+        name: String,
+        /// Its place.
+        #[label("the same")]
+        at: SourceSpan,
+    },
+    /// A port that is the slow path's device.
+    #[error("port {port} is a device of the slow path")]
+    #[diagnostic(help(
+        "the portal makes it, for packets between the kernel and its links: rename it in slow_path of [portal]"
+    ))]
+    PortOfSlowPath {
+        /// The port.
+        port: Name,
+        /// Its place.
+        #[label("the portal's own")]
+        at: SourceSpan,
+    },
     /// Zero-copy without the driver.
     #[error("port {port} cannot be zero-copy with xdp = \"generic\"")]
     #[diagnostic(help("zero-copy is the driver's: xdp = \"native\", or mode = \"copy\""))]
@@ -141,7 +177,7 @@ pub(super) fn portal(
         bpffs: path(raw.bpffs.as_ref(), "bpffs", "/run/tpd/bpf", problems),
         state: path(raw.state.as_ref(), "state", "/var/lib/tpd", problems),
         memory: memory(raw, spans, problems),
-        slow_path: SlowPath::default(),
+        slow_path: slow_path(&raw.slow_path, problems),
     })
 }
 
@@ -249,8 +285,35 @@ fn memory(raw: &RawPortal, spans: &mut Spans, problems: &mut Problems) -> Memory
     }
 }
 
+fn slow_path(raw: &RawSlowPath, problems: &mut Problems) -> SlowPath {
+    let default = SlowPath::default();
+    let mut device = |text: Option<&Text>, default: Name| match text {
+        Some(text) if is_device_name(text.get_ref()) => text.get_ref().clone(),
+        Some(text) => {
+            let (name, at) = (text.get_ref().clone(), span(text));
+            problems.push(PortalProblem::DeviceName { name, at });
+            default
+        }
+        None => default,
+    };
+    let tun = device(raw.tun.as_ref(), default.tun);
+    let tap = device(raw.tap.as_ref(), default.tap);
+    if let (true, Some(text)) = (tun == tap, raw.tap.as_ref().or(raw.tun.as_ref())) {
+        let (name, at) = (tap.clone(), span(text));
+        problems.push(PortalProblem::OneDevice { name, at });
+    }
+    let rate = rate(
+        raw.rate.as_ref(),
+        raw.burst.as_ref(),
+        default.rate,
+        problems,
+    );
+    SlowPath { tun, tap, rate }
+}
+
 pub(super) fn ports(
     raw: &Section<RawPort>,
+    portal: Option<&Portal>,
     spans: &mut Spans,
     problems: &mut Problems,
 ) -> BTreeMap<Name, Port> {
@@ -267,6 +330,10 @@ pub(super) fn ports(
                 port: name.clone(),
                 at: span(at),
             });
+        }
+        if portal.is_some_and(|portal| portal.slow_path.owns(name)) {
+            let (port, at) = (name.clone(), entry.name_at);
+            problems.push(PortalProblem::PortOfSlowPath { port, at });
         }
         spans.ports.insert(name.clone(), entry.name_at);
         ports.insert(name.clone(), Port { mode, xdp });

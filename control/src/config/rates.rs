@@ -147,6 +147,25 @@ pub(super) fn rates(raw: Option<&RawRates>, problems: &mut Problems) -> Rates {
     }
 }
 
+/// A single rate with its burst; `default` where neither is given.
+pub(super) fn rate(
+    rate: Option<&Text>,
+    burst: Option<&Text>,
+    default: Rate,
+    problems: &mut Problems,
+) -> Rate {
+    let bits_per_second = rate.and_then(|text| Some((text, problems.keep(RATE.read(text))?)));
+    let bytes = burst.and_then(|text| Some((text, problems.keep(BURST.read(text))?)));
+    if let (Some(rate), Some(burst)) = (bits_per_second, bytes) {
+        problems.keep(check_fill(burst, rate));
+    }
+    let bits_per_second = bits_per_second.map_or(default.bits_per_second, |(_, n)| n);
+    Rate {
+        bits_per_second,
+        burst: bytes.map_or_else(|| default_burst(bits_per_second), |(_, n)| n),
+    }
+}
+
 fn default_burst(bits_per_second: u64) -> u64 {
     (bits_per_second / 8 / BURST_FRACTION).max(DEFAULT_BURST)
 }

@@ -29,6 +29,18 @@ pub(super) struct RawPortal {
     pub(super) bpffs: Option<Text>,
     pub(super) state: Option<Text>,
     pub(super) memory: Option<RawMemory>,
+    #[serde(default)]
+    pub(super) slow_path: RawSlowPath,
+}
+
+/// `slow_path` of `[portal]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawSlowPath {
+    pub(super) tun: Option<Text>,
+    pub(super) tap: Option<Text>,
+    pub(super) rate: Option<Text>,
+    pub(super) burst: Option<Text>,
 }
 
 /// `memory` of `[portal]`.
@@ -54,11 +66,41 @@ pub(super) struct RawPort {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawUpstream {
-    pub(super) port: Text,
-    pub(super) next_hop: Text,
-    pub(super) vlans: Option<Spanned<Vec<Spanned<RawVlan>>>>,
+    /// Without one it is on a port.
+    pub(super) kind: Option<Spanned<RawCarrier>>,
+    pub(super) port: Option<Text>,
+    pub(super) vlans: Option<Vlans>,
+    pub(super) local: Option<Text>,
+    pub(super) remote: Option<Text>,
+    pub(super) key: Option<Spanned<i64>>,
+    pub(super) udp_port: Option<Spanned<i64>>,
+    pub(super) udp_remote_port: Option<Spanned<i64>>,
+    pub(super) udp_checksum: Option<Spanned<bool>>,
+    pub(super) ttl: Option<Spanned<i64>>,
+    pub(super) dscp: Option<Spanned<i64>>,
+    pub(super) next_hop: Option<Text>,
+    pub(super) source_macs: Option<Spanned<Vec<Text>>>,
     #[serde(default)]
-    pub(super) source_macs: Vec<Text>,
+    pub(super) link: Vec<RawRouterPair>,
+}
+
+/// VLAN tags, outermost first.
+pub(super) type Vlans = Spanned<Vec<Spanned<RawVlan>>>;
+
+/// A pair of link addresses of an upstream.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawRouterPair {
+    pub(super) portal: Text,
+    pub(super) router: Text,
+}
+
+/// A pair of link addresses of a tunnel.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawClientPair {
+    pub(super) portal: Text,
+    pub(super) client: Text,
 }
 
 /// A VLAN tag: a VID, or a table.
@@ -103,15 +145,24 @@ pub(super) struct RawRates {
 #[serde(deny_unknown_fields)]
 pub(super) struct RawTunnel {
     pub(super) client: Text,
-    pub(super) upstream: Text,
-    pub(super) kind: RawKind,
+    pub(super) upstream: Option<Text>,
+    pub(super) upstreams: Option<Spanned<BTreeMap<Text, Spanned<Vec<Text>>>>>,
+    pub(super) kind: Spanned<RawKind>,
+    pub(super) port: Option<Text>,
+    pub(super) vlans: Option<Vlans>,
+    pub(super) mac: Option<Text>,
+    pub(super) local: Option<Text>,
+    pub(super) remote: Option<Text>,
     pub(super) key: Option<Spanned<i64>>,
-    pub(super) local: Text,
-    pub(super) remote: Text,
-    #[serde(default)]
-    pub(super) routes: Vec<Text>,
+    pub(super) udp_port: Option<Spanned<i64>>,
+    pub(super) udp_remote_port: Option<Spanned<i64>>,
+    pub(super) udp_checksum: Option<Spanned<bool>>,
     pub(super) ttl: Option<Spanned<i64>>,
     pub(super) dscp: Option<Spanned<i64>>,
+    #[serde(default)]
+    pub(super) link: Vec<RawClientPair>,
+    #[serde(default)]
+    pub(super) routes: Vec<Text>,
     pub(super) rate: Option<RawRates>,
 }
 
@@ -119,8 +170,24 @@ pub(super) struct RawTunnel {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum RawKind {
-    Gre,
     Ipip,
+    Gre,
+    Egre,
+    Fou,
+    Gue,
+    Vlan,
+    Port,
+}
+
+/// `kind` of an upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum RawCarrier {
+    Ipip,
+    Gre,
+    Egre,
+    Fou,
+    Gue,
 }
 
 #[derive(Deserialize)]

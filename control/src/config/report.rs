@@ -7,11 +7,15 @@ use miette::{Diagnostic, NamedSource, Severity, SourceSpan};
 use thiserror::Error;
 use tp_api::Place;
 
+use super::addresses::AddressProblem;
+use super::attachment::{AttachmentProblem, LinkName};
+use super::claims::ClaimProblem;
 use super::clients::ClientProblem;
 use super::kernel::KernelProblem;
 use super::portal::PortalProblem;
 use super::rates::RateProblem;
 use super::shape::ShapeProblem;
+use super::shown::ShownProblem;
 use super::text::ValueProblem;
 use super::tunnels::TunnelProblem;
 use super::upstreams::UpstreamProblem;
@@ -30,6 +34,14 @@ pub enum Problem {
     Rate(#[from] RateProblem),
     /// `[portal]` and `[ports]`.
     Portal(#[from] PortalProblem),
+    /// How a link is attached.
+    Attachment(#[from] AttachmentProblem),
+    /// Link addresses.
+    Address(#[from] AddressProblem),
+    /// What two links claim.
+    Claim(#[from] ClaimProblem),
+    /// Upstreams that are shown on a link.
+    Shown(#[from] ShownProblem),
     /// `[upstreams]`.
     Upstream(#[from] UpstreamProblem),
     /// `[clients]`.
@@ -117,6 +129,10 @@ impl Problems {
         self.0.push(problem.into());
     }
 
+    pub(super) fn extend(&mut self, problems: impl IntoIterator<Item = impl Into<Problem>>) {
+        self.0.extend(problems.into_iter().map(Into::into));
+    }
+
     /// The value, or a problem and nothing.
     pub(super) fn keep<T>(&mut self, result: Result<T, impl Into<Problem>>) -> Option<T> {
         result.map_err(|problem| self.push(problem)).ok()
@@ -150,19 +166,21 @@ pub struct Spans {
     pub frames: Option<SourceSpan>,
     /// Names of ports.
     pub ports: BTreeMap<Name, SourceSpan>,
-    /// Next hops of upstreams.
-    pub next_hops: BTreeMap<Name, SourceSpan>,
-    /// Tunnels.
-    pub tunnels: BTreeMap<Name, TunnelSpans>,
+    /// Upstreams and tunnels.
+    pub links: BTreeMap<LinkName, LinkSpans>,
 }
 
-/// Where a tunnel's parts stand in the file.
+/// Where the parts of an upstream or a tunnel stand in the file.
 #[derive(Clone, Copy, Debug)]
-pub struct TunnelSpans {
-    /// The portal's outer address.
-    pub local: SourceSpan,
-    /// The client's outer address.
-    pub remote: SourceSpan,
+pub struct LinkSpans {
+    /// Its name.
+    pub name: SourceSpan,
+    /// The portal's outer address, if it has one.
+    pub local: Option<SourceSpan>,
+    /// The far end's outer address, if it has one.
+    pub remote: Option<SourceSpan>,
+    /// What an upstream's packets are sent to, if that is said.
+    pub next_hop: Option<SourceSpan>,
 }
 
 impl Spans {
@@ -180,8 +198,7 @@ impl Spans {
             chunk: None,
             frames: None,
             ports: BTreeMap::new(),
-            next_hops: BTreeMap::new(),
-            tunnels: BTreeMap::new(),
+            links: BTreeMap::new(),
         }
     }
 }

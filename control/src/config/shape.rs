@@ -123,7 +123,7 @@ const UPSTREAMS: SectionKind = SectionKind {
     name: "upstreams",
     name_limit: NAME,
     limit: crate::compile::MAX_UPSTREAMS,
-    example: "[upstreams.NAME]  port = \"ix0\", next_hop = \"192.0.2.1\"; optional: vlans = [100], source_macs = [\"02:00:00:00:00:01\"]",
+    example: "[upstreams.NAME]  port = \"ix0\", next_hop = \"192.0.2.1\"; optional: vlans = [100], source_macs = [\"02:00:00:00:00:01\"], link = [{ portal = \"..\", router = \"..\" }]; or kind = \"ipip\" | \"gre\" | \"egre\" | \"fou\" | \"gue\", local = \"192.0.2.10\", remote = \"203.0.113.5\", ..",
 };
 const CLIENTS: SectionKind = SectionKind {
     name: "clients",
@@ -135,9 +135,9 @@ const TUNNELS: SectionKind = SectionKind {
     name: "tunnels",
     name_limit: NAME,
     limit: tp_pipeline::abi::MAX_TUNNELS,
-    example: "[tunnels.NAME]  client = \"acme\", upstream = \"isp1\", kind = \"gre\" | \"ipip\", local = \"192.0.2.10\", remote = \"203.0.113.5\"; optional: key = 1, routes = [\"198.51.100.0/24\"], ttl = 64, dscp = 0, rate = { .. }",
+    example: "[tunnels.NAME]  client = \"acme\", upstream = \"isp1\", kind = \"ipip\" | \"gre\" | \"egre\" | \"fou\" | \"gue\", local = \"192.0.2.10\", remote = \"203.0.113.5\", or kind = \"vlan\" | \"port\", port = \"lan0\"; optional: key = 1, link = [{ portal = \"..\", client = \"..\" }], routes = [\"198.51.100.0/24\"], ttl = 64, dscp = 0, rate = { .. }",
 };
-const PORTAL: &str = "[portal]  workers = [0]; optional: busy_poll = false, on_stop = \"hold\" | \"release\", api, bpffs and state = \"/absolute/path\", memory = { frames = 16384, chunk = 2048, huge_pages = \"try\" | \"require\" | \"never\" }";
+const PORTAL: &str = "[portal]  workers = [0]; optional: busy_poll = false, on_stop = \"hold\" | \"release\", api, bpffs and state = \"/absolute/path\", memory = { frames = 16384, chunk = 2048, huge_pages = \"try\" | \"require\" | \"never\" }, slow_path = { tun = \"tp-tun\", tap = \"tp-tap\", rate = \"10 Mbit/s\", burst = \"64 KiB\" }";
 
 /// Reads the file's entries; what has the wrong shape becomes a problem and is left out.
 pub(super) fn read(text: &str, problems: &mut Problems) -> RawFile {
@@ -235,6 +235,11 @@ fn entry<T: DeserializeOwned>(
             }
         }),
     )
+}
+
+/// Whether a device could have this name, and the file could name it.
+pub(super) fn is_device_name(name: &str) -> bool {
+    is_name(name, DEVICE_NAME)
 }
 
 fn is_name(name: &str, limit: usize) -> bool {

@@ -1,9 +1,9 @@
 //! Single values: numbers, addresses, prefixes, MACs; each with what would be right.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
-use ipnet::{Ipv4Net, Ipv6Net};
+use ipnet::IpNet;
 use miette::{Diagnostic, SourceSpan};
 use thiserror::Error;
 use toml::Spanned;
@@ -52,8 +52,8 @@ pub enum ValueProblem {
         #[label("here")]
         at: SourceSpan,
     },
-    /// Not an IPv4 address.
-    #[error("`{text}` is no IPv4 address")]
+    /// Not an address.
+    #[error("`{text}` is no IP address")]
     #[diagnostic(help("{right}"))]
     Address {
         /// As written.
@@ -64,24 +64,12 @@ pub enum ValueProblem {
         #[label("here")]
         at: SourceSpan,
     },
-    /// IPv6 where only IPv4 works.
-    #[error("{text} is IPv6, which is not there yet for {what}")]
-    #[diagnostic(help("only IPv4 works here in this version"))]
-    Ipv6 {
-        /// As written.
-        text: String,
-        /// The key.
-        what: &'static str,
-        /// Its place.
-        #[label("IPv6")]
-        at: SourceSpan,
-    },
     /// An address that is not one host's.
     #[error("{address} as {what} is {kind}")]
     #[diagnostic(help("an address of one host is needed"))]
     NotHost {
         /// As written.
-        address: Ipv4Addr,
+        address: IpAddr,
         /// The key.
         what: &'static str,
         /// In words.
@@ -91,7 +79,7 @@ pub enum ValueProblem {
         at: SourceSpan,
     },
     /// Not a prefix.
-    #[error("`{text}` is no IPv4 prefix")]
+    #[error("`{text}` is no prefix")]
     #[diagnostic(help("{right}"))]
     Prefix {
         /// As written.
@@ -109,7 +97,7 @@ pub enum ValueProblem {
         /// As written.
         text: String,
         /// Without them.
-        right: Ipv4Net,
+        right: IpNet,
         /// Its place.
         #[label("host bits set")]
         at: SourceSpan,
@@ -156,53 +144,61 @@ pub(super) fn mac(text: &Text) -> Result<MacAddr, ValueProblem> {
     })
 }
 
-/// The IPv4 address of one host, for the key `what`.
-pub(super) fn address(text: &Text, what: &'static str) -> Result<Ipv4Addr, ValueProblem> {
+/// The address of one host, for the key `what`; not a link-local one, which names its host on one link only.
+pub(super) fn address(text: &Text, what: &'static str) -> Result<IpAddr, ValueProblem> {
+    match link_address(text, what)? {
+        IpAddr::V6(address) if address.is_unicast_link_local() => Err(ValueProblem::NotHost {
+            address: address.into(),
+            what,
+            kind: "an address of one link only",
+            at: span(text),
+        }),
+        address => Ok(address),
+    }
+}
+
+/// The address of one host on a link, for the key `what`.
+pub(super) fn link_address(text: &Text, what: &'static str) -> Result<IpAddr, ValueProblem> {
     let (at, written) = (span(text), text.get_ref());
-    let Ok(address) = written.parse::<Ipv4Addr>() else {
-        return Err(match written.parse::<Ipv6Addr>() {
-            Ok(_) => ValueProblem::Ipv6 {
-                text: written.clone(),
-                what,
-                at,
+    let Ok(address) = written.parse::<IpAddr>() else {
+        return Err(ValueProblem::Address {
+            text: written.clone(),
+            right: if what == "next_hop" {
+                "an address like \"192.0.2.1\", or a MAC address like \"02:00:00:00:00:01\""
+            } else {
+                "an address like \"192.0.2.1\" or \"2001:db8::1\", without a length"
             },
-            Err(_) => ValueProblem::Address {
-                text: written.clone(),
-                right: if what == "next_hop" {
-                    "an address like \"192.0.2.1\", or a MAC address like \"02:00:00:00:00:01\""
-                } else {
-                    "an address like \"192.0.2.1\", without a length"
-                },
-                at,
-            },
+            at,
         });
     };
-    let kind = match address {
-        a if a.octets()[0] == 0 => "an address of \"this network\"",
+    match not_a_host(address) {
+        None => Ok(address),
+        Some(kind) => Err(ValueProblem::NotHost {
+            address,
+            what,
+            kind,
+            at,
+        }),
+    }
+}
+
+/// In words, why no host has this address.
+fn not_a_host(address: IpAddr) -> Option<&'static str> {
+    Some(match address {
         a if a.is_loopback() => "a loopback address",
         a if a.is_multicast() => "a multicast address",
-        a if a.octets()[0] >= 240 => "a reserved or broadcast address",
-        a => return Ok(a),
-    };
-    Err(ValueProblem::NotHost {
-        address,
-        what,
-        kind,
-        at,
+        IpAddr::V4(a) if a.octets()[0] == 0 => "an address of \"this network\"",
+        IpAddr::V4(a) if a.octets()[0] >= 240 => "a reserved or broadcast address",
+        IpAddr::V6(a) if a.is_unspecified() => "the unspecified address",
+        IpAddr::V6(a) if a.to_ipv4_mapped().is_some() => "an IPv4-mapped address",
+        _ => return None,
     })
 }
 
 /// A prefix without host bits.
-pub(super) fn prefix(text: &Text, what: &'static str) -> Result<Ipv4Net, ValueProblem> {
+pub(super) fn prefix(text: &Text) -> Result<IpNet, ValueProblem> {
     let (at, written) = (span(text), text.get_ref().clone());
-    if written.parse::<Ipv6Net>().is_ok() || written.parse::<Ipv6Addr>().is_ok() {
-        return Err(ValueProblem::Ipv6 {
-            text: written,
-            what,
-            at,
-        });
-    }
-    match written.parse::<Ipv4Net>() {
+    match written.parse::<IpNet>() {
         Ok(net) if net.trunc() == net => Ok(net),
         Ok(net) => Err(ValueProblem::HostBits {
             text: written,
@@ -210,9 +206,11 @@ pub(super) fn prefix(text: &Text, what: &'static str) -> Result<Ipv4Net, ValuePr
             at,
         }),
         Err(_) => {
-            let right = match written.parse::<Ipv4Addr>() {
-                Ok(address) => format!("a single address is \"{address}/32\""),
-                Err(_) => "an address and a length: \"198.51.100.0/24\"".to_owned(),
+            let right = match written.parse::<IpAddr>() {
+                Ok(address) => format!("a single address is \"{}\"", IpNet::from(address)),
+                Err(_) => {
+                    "an address and a length: \"198.51.100.0/24\" or \"2001:db8::/48\"".to_owned()
+                }
             };
             Err(ValueProblem::Prefix {
                 text: written,

@@ -1,20 +1,18 @@
 //! `[tunnels]`: links of clients to upstreams, and what the clients announce over them.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 
-use ipnet::{IpNet, Ipv4Net};
+use ipnet::IpNet;
 use miette::{Diagnostic, SourceSpan};
 use thiserror::Error;
 
+use super::attachment::{Keys, LinkName};
 use super::rates::rates;
-use super::raw::{RawFile, RawKind, RawTunnel, span};
-use super::report::{Problems, Spans, TunnelSpans};
-use super::text::{self, number};
-use crate::model::{Attachment, Carried, Client, Name, Tunnel, TunnelKind, Upstreams};
-
-/// TTL of outer headers where none is given (RFC 1700's recommended default).
-const DEFAULT_TTL: u8 = 64;
+use super::raw::{RawFile, RawTunnel, span};
+use super::report::{LinkSpans, Problems, Spans};
+use super::text;
+use super::{addresses, claims, shown};
+use crate::model::{Attachment, Client, LinkAddresses, Name, Tunnel, Upstreams};
 
 /// `[tunnels]` asks for what cannot be.
 #[derive(Debug, Error, Diagnostic)]
@@ -33,76 +31,17 @@ pub enum TunnelProblem {
         #[label("no such client")]
         at: SourceSpan,
     },
-    /// To an upstream that is not there.
-    #[error("tunnel {tunnel} leads to upstream `{upstream}`, which is not in [upstreams]")]
-    #[diagnostic(help("add [upstreams.{upstream}], or name one of: {known}"))]
-    NoUpstream {
-        /// The tunnel.
-        tunnel: Name,
-        /// As written.
-        upstream: String,
-        /// The upstreams there are.
-        known: String,
-        /// Its place.
-        #[label("no such upstream")]
-        at: SourceSpan,
-    },
-    /// A key where the encapsulation has none.
-    #[error("an ipip tunnel has no key")]
-    #[diagnostic(help("remove key, or use kind = \"gre\""))]
-    KeyOnIpip {
-        /// Its place.
-        #[label("no such field in IP in IP (RFC 2003)")]
-        at: SourceSpan,
-    },
-    /// A tunnel to itself.
-    #[error("tunnel {tunnel} has one address {address} at both ends")]
-    #[diagnostic(help("local is the portal's address, remote the client's"))]
-    SameEnds {
-        /// The tunnel.
-        tunnel: Name,
-        /// Both.
-        address: IpAddr,
-        /// Its place.
-        #[label("the same as local")]
-        at: SourceSpan,
-    },
-    /// A far end that is reached through clients' tunnels.
-    #[error("the far end {remote} of tunnel {tunnel} is within {prefix} of client {client}")]
+    /// An Ethernet link whose other end has no MAC.
+    #[error("nothing tells the MAC address of tunnel {tunnel}'s other end")]
     #[diagnostic(help(
-        "its packets would be tunnelled into a tunnel: remote is an address that is reached without one"
+        "the portal resolves it by the link addresses: link = [{{ portal = \"169.254.1.1\", client = \"169.254.1.2\" }}]; or write it: mac = \"02:00:00:00:00:01\""
     ))]
-    RemoteInPrefix {
+    NoPeer {
         /// The tunnel.
         tunnel: Name,
-        /// As written.
-        remote: IpAddr,
-        /// Around it.
-        prefix: IpNet,
-        /// Whose it is.
-        client: Name,
         /// Its place.
-        #[label("a client's address")]
+        #[label("neither `link` nor `mac`")]
         at: SourceSpan,
-    },
-    /// Two tunnels whose packets look the same.
-    #[error("tunnels {other} and {tunnel} have one outer header: {header}")]
-    #[diagnostic(help(
-        "packets could be of either: use another local address, or other GRE keys (none is not key 0)"
-    ))]
-    SameHeader {
-        /// The second tunnel.
-        tunnel: Name,
-        /// The first.
-        other: Name,
-        /// In words.
-        header: String,
-        /// Its place.
-        #[label(primary, "the same")]
-        at: SourceSpan,
-        /// The place of the other.
-        #[label("{other}")]
-        first: SourceSpan,
     },
     /// A route that is not the client's.
     #[error("route {route} is not within a prefix of client {client}")]
@@ -139,43 +78,61 @@ pub enum TunnelProblem {
     },
 }
 
-/// What tunnels claim for themselves, with the first who did.
-#[derive(Default)]
-struct Claims {
-    headers: BTreeMap<(IpAddr, IpAddr, TunnelKind), (Name, SourceSpan)>,
-    routes: BTreeMap<(Name, IpNet), (Name, SourceSpan)>,
-}
+/// Routes by upstream, with the first tunnel that announced them.
+type Announced = BTreeMap<(Name, IpNet), (Name, SourceSpan)>;
 
 pub(super) fn tunnels(
     raw: &RawFile,
     clients: &BTreeMap<Name, Client>,
+    links: &mut claims::Claims<'_>,
+    addresses: &mut addresses::Claims<'_>,
     spans: &mut Spans,
     problems: &mut Problems,
 ) -> BTreeMap<Name, Tunnel> {
-    let mut tunnels = BTreeMap::new();
-    let mut claims = Claims::default();
-    let owners = owners(clients);
+    // All link addresses first: a shown upstream's next hop may be no link's other end.
+    let mut pairs = BTreeMap::new();
     for (name, entry) in &raw.tunnels.entries {
-        let places = TunnelSpans {
-            local: span(&entry.value.local),
-            remote: span(&entry.value.remote),
+        let link = LinkName::Tunnel(name.clone());
+        let written = entry
+            .value
+            .link
+            .iter()
+            .map(|pair| (&pair.portal, &pair.client));
+        pairs.insert(name, addresses.pairs(&link, written, problems));
+    }
+    let context = shown::Context { raw, addresses };
+    let mut tunnels = BTreeMap::new();
+    let mut announced = Announced::new();
+    for (name, entry) in &raw.tunnels.entries {
+        let link = LinkName::Tunnel(name.clone());
+        let (at, entry) = (entry.name_at, &entry.value);
+        let places = LinkSpans {
+            name: at,
+            local: entry.local.as_ref().map(span),
+            remote: entry.remote.as_ref().map(span),
+            next_hop: None,
         };
-        spans.tunnels.insert(name.clone(), places);
-        check_references(raw, name, &entry.value, problems);
-        let Some(tunnel) = tunnel(&entry.value, problems) else {
-            continue;
-        };
-        check_remote(name, &tunnel, &owners, places, problems);
-        check_routes_owned(&entry.value, clients, problems);
-        claims.header(name, &tunnel, entry.name_at, problems);
-        claims.routes(name, &tunnel, &entry.value, problems);
-        tunnels.insert(name.clone(), tunnel);
+        spans.links.insert(link.clone(), places);
+        check_client(raw, name, entry, problems);
+        let pairs = pairs.remove(name).unwrap_or_default();
+        let upstreams = shown::upstreams(&context, (name, at), entry, &pairs, problems);
+        let attachment = Keys::of_tunnel(name, at, entry).attachment(raw, problems);
+        if let Some(attachment) = &attachment {
+            links.take(&link, attachment, places, problems);
+            check_peer((name, at), entry, attachment, problems);
+        }
+        check_routes_owned(entry, clients, problems);
+        let parts = (upstreams, attachment, pairs);
+        if let Some(tunnel) = tunnel(entry, parts, problems) {
+            check_routes_once(name, entry, &tunnel, &mut announced, problems);
+            tunnels.insert(name.clone(), tunnel);
+        }
     }
     tunnels
 }
 
-fn check_references(raw: &RawFile, name: &Name, tunnel: &RawTunnel, problems: &mut Problems) {
-    let (client, upstream) = (tunnel.client.get_ref(), tunnel.upstream.get_ref());
+fn check_client(raw: &RawFile, name: &Name, tunnel: &RawTunnel, problems: &mut Problems) {
+    let client = tunnel.client.get_ref();
     if !raw.clients.names(client) {
         problems.push(TunnelProblem::NoClient {
             tunnel: name.clone(),
@@ -184,110 +141,41 @@ fn check_references(raw: &RawFile, name: &Name, tunnel: &RawTunnel, problems: &m
             at: span(&tunnel.client),
         });
     }
-    if !raw.upstreams.names(upstream) {
-        problems.push(TunnelProblem::NoUpstream {
-            tunnel: name.clone(),
-            upstream: upstream.clone(),
-            known: raw.upstreams.known(),
-            at: span(&tunnel.upstream),
-        });
+}
+
+fn check_peer(
+    (name, at): (&Name, SourceSpan),
+    tunnel: &RawTunnel,
+    attachment: &Attachment,
+    problems: &mut Problems,
+) {
+    if attachment.is_ethernet() && tunnel.mac.is_none() && tunnel.link.is_empty() {
+        let tunnel = name.clone();
+        problems.push(TunnelProblem::NoPeer { tunnel, at });
     }
 }
 
-fn tunnel(raw: &RawTunnel, problems: &mut Problems) -> Option<Tunnel> {
-    let kind = kind(raw, problems);
-    let local = problems.keep(text::address(&raw.local, "local"));
-    let remote = problems.keep(text::address(&raw.remote, "remote"));
-    let routes = raw
-        .routes
-        .iter()
-        .map(|text| problems.keep(text::prefix(text, "routes")));
-    let routes: Vec<Option<Ipv4Net>> = routes.collect();
-    let ttl = raw
-        .ttl
-        .as_ref()
-        .map(|ttl| problems.keep(number(ttl, "ttl", 1..=u8::MAX)));
-    let dscp = raw
-        .dscp
-        .as_ref()
-        .map(|dscp| problems.keep(number(dscp, "dscp", 0..=63_u8)));
+type Parts = (Option<Upstreams>, Option<Attachment>, Vec<LinkAddresses>);
+
+fn tunnel(
+    raw: &RawTunnel,
+    (upstreams, attachment, addresses): Parts,
+    problems: &mut Problems,
+) -> Option<Tunnel> {
+    let routes: Vec<Option<IpNet>> = (raw.routes.iter())
+        .map(|text| problems.keep(text::prefix(text)))
+        .collect();
+    let peer = raw.mac.as_ref().map(|text| problems.keep(text::mac(text)));
     let rates = rates(raw.rate.as_ref(), problems);
     Some(Tunnel {
         client: raw.client.get_ref().clone(),
-        upstreams: Upstreams::One(raw.upstream.get_ref().clone()),
-        attachment: Attachment::Carried(Carried {
-            local: local?.into(),
-            remote: remote?.into(),
-            kind: kind?,
-            ttl: ttl.unwrap_or(Some(DEFAULT_TTL))?,
-            dscp: dscp.unwrap_or(Some(0))?,
-        }),
-        peer: None,
-        addresses: Vec::new(),
-        routes: routes
-            .into_iter()
-            .map(|net| net.map(IpNet::V4))
-            .collect::<Option<_>>()?,
+        upstreams: upstreams?,
+        attachment: attachment?,
+        peer: peer.map_or(Some(None), |mac| mac.map(Some))?,
+        addresses,
+        routes: routes.into_iter().collect::<Option<_>>()?,
         rates,
     })
-}
-
-fn kind(raw: &RawTunnel, problems: &mut Problems) -> Option<TunnelKind> {
-    match (raw.kind, &raw.key) {
-        (RawKind::Gre, None) => Some(TunnelKind::Gre { key: None }),
-        (RawKind::Gre, Some(key)) => {
-            let key = problems.keep(number(key, "key", 0..=u32::MAX))?;
-            Some(TunnelKind::Gre { key: Some(key) })
-        }
-        (RawKind::Ipip, None) => Some(TunnelKind::Ipip),
-        (RawKind::Ipip, Some(key)) => {
-            problems.push(TunnelProblem::KeyOnIpip { at: span(key) });
-            None
-        }
-    }
-}
-
-/// All prefixes with their owners, by network; disjoint between clients.
-fn owners(clients: &BTreeMap<Name, Client>) -> BTreeMap<IpNet, &Name> {
-    clients
-        .iter()
-        .flat_map(|(name, client)| client.prefixes.iter().map(move |prefix| (*prefix, name)))
-        .collect()
-}
-
-fn check_remote(
-    name: &Name,
-    tunnel: &Tunnel,
-    owners: &BTreeMap<IpNet, &Name>,
-    places: TunnelSpans,
-    problems: &mut Problems,
-) {
-    let Some(&Carried { local, remote, .. }) = tunnel.attachment.carried() else {
-        return;
-    };
-    let at = places.remote;
-    if local == remote {
-        problems.push(TunnelProblem::SameEnds {
-            tunnel: name.clone(),
-            address: remote,
-            at,
-        });
-    }
-    // At most 32 look-ups, whatever the number of prefixes.
-    let around = (1..=32).rev().find_map(|length| {
-        let prefix = IpNet::new_assert(remote, length).trunc();
-        owners.get(&prefix).map(|client| (prefix, *client))
-    });
-    if let Some((prefix, client)) = around {
-        let (tunnel, client) = (name.clone(), client.clone());
-        problems.push(TunnelProblem::RemoteInPrefix {
-            tunnel,
-            remote,
-            prefix,
-            client,
-            at,
-        });
-    }
 }
 
 fn check_routes_owned(raw: &RawTunnel, clients: &BTreeMap<Name, Client>, problems: &mut Problems) {
@@ -295,7 +183,7 @@ fn check_routes_owned(raw: &RawTunnel, clients: &BTreeMap<Name, Client>, problem
         return;
     };
     for text in &raw.routes {
-        let Ok(route) = text::prefix(text, "routes").map(IpNet::V4) else {
+        let Ok(route) = text::prefix(text) else {
             continue;
         };
         if !client.prefixes.iter().any(|prefix| prefix.contains(&route)) {
@@ -310,51 +198,32 @@ fn check_routes_owned(raw: &RawTunnel, clients: &BTreeMap<Name, Client>, problem
     }
 }
 
-impl Claims {
-    fn header(&mut self, name: &Name, tunnel: &Tunnel, at: SourceSpan, problems: &mut Problems) {
-        let Some(&Carried {
-            local,
-            remote,
-            kind,
-            ..
-        }) = tunnel.attachment.carried()
-        else {
-            return;
-        };
-        let key = (local, remote, kind);
-        if let Some((other, first)) = self.headers.get(&key) {
-            let kind = match kind {
-                TunnelKind::Gre { key: None } => "gre without a key".to_owned(),
-                TunnelKind::Gre { key: Some(key) } => format!("gre with key {key}"),
-                _ => "ipip".to_owned(),
-            };
-            problems.push(TunnelProblem::SameHeader {
-                tunnel: name.clone(),
-                other: other.clone(),
-                header: format!("{local} to {remote}, {kind}"),
-                at,
-                first: *first,
-            });
-        } else {
-            self.headers.insert(key, (name.clone(), at));
-        }
-    }
-
-    fn routes(&mut self, name: &Name, tunnel: &Tunnel, raw: &RawTunnel, problems: &mut Problems) {
-        for (route, text) in tunnel.routes.iter().zip(&raw.routes) {
-            let upstream = raw.upstream.get_ref();
+fn check_routes_once(
+    name: &Name,
+    raw: &RawTunnel,
+    tunnel: &Tunnel,
+    announced: &mut Announced,
+    problems: &mut Problems,
+) {
+    for (route, text) in tunnel.routes.iter().zip(&raw.routes) {
+        let claim = (name.clone(), span(text));
+        // What is announced to several upstreams twice is one problem.
+        let mut before = None;
+        for upstream in tunnel.upstreams.names() {
             let key = (upstream.clone(), *route);
-            if let Some((other, first)) = self.routes.get(&key) {
-                problems.push(TunnelProblem::SameRoute {
-                    route: *route,
-                    upstream: upstream.clone(),
-                    other: other.clone(),
-                    at: span(text),
-                    first: *first,
-                });
-            } else {
-                self.routes.insert(key, (name.clone(), span(text)));
+            let first = announced.entry(key).or_insert_with(|| claim.clone());
+            if *first != claim {
+                before.get_or_insert_with(|| (upstream.clone(), first.clone()));
             }
+        }
+        if let Some((upstream, (other, first))) = before {
+            problems.push(TunnelProblem::SameRoute {
+                route: *route,
+                upstream,
+                other,
+                at: claim.1,
+                first,
+            });
         }
     }
 }

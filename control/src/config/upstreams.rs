@@ -1,51 +1,28 @@
-//! `[upstreams]`: ISPs, told apart by (port, VLAN stack, source MAC).
+//! `[upstreams]`: ISPs, on ports, where (port, VLAN stack, source MAC) tells them apart, or behind carriers.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use miette::{Diagnostic, SourceSpan};
 use thiserror::Error;
 use tp_wire::MacAddr;
 
-use super::raw::{RawFile, RawTag, RawUpstream, RawVlan, Text, span};
-use super::report::{Problems, Spans};
+use super::attachment::{Keys, LinkName};
+use super::raw::{RawFile, RawUpstream, Text, span};
+use super::report::{LinkSpans, Problems, Spans};
 use super::text::{self, ValueProblem};
+use super::{addresses, claims};
 use crate::compile::MAX_SOURCE_MACS;
-use crate::model::{Attachment, Bare, Name, NextHop, Upstream, Vlan};
-
-/// Most VLAN tags that steering reads (docs/steering.md, step 3).
-const MAX_VLANS: usize = 2;
+use crate::model::{Attachment, Bare, LinkAddresses, Name, NextHop, Upstream};
 
 /// `[upstreams]` asks for what cannot be.
 #[derive(Debug, Error, Diagnostic)]
 pub enum UpstreamProblem {
-    /// On a port that is not configured.
-    #[error("upstream {upstream} is on port `{port}`, which is not in [ports]")]
-    #[diagnostic(help("add [ports.{port}], or name one of: {known}"))]
-    NoPort {
-        /// The upstream.
-        upstream: Name,
-        /// As written.
-        port: String,
-        /// The ports there are.
-        known: String,
-        /// Its place.
-        #[label("no such port")]
-        at: SourceSpan,
-    },
-    /// Too many VLAN tags.
-    #[error("{count} VLAN tags")]
-    #[diagnostic(help("at most {MAX_VLANS}, outermost first"))]
-    TooManyVlans {
-        /// As written.
-        count: usize,
-        /// Its place.
-        #[label("too many")]
-        at: SourceSpan,
-    },
     /// An address as next hop behind VLAN tags.
     #[error("the next hop of an upstream with VLANs must be a MAC address")]
     #[diagnostic(help(
-        "the kernel resolves addresses on the port without its VLANs: write the router's MAC address"
+        "the kernel resolves addresses on the port without its VLANs: write the router's MAC address, or give the \
+         link addresses, by which the portal resolves it: link = [{{ portal = \"192.0.2.10\", router = \"192.0.2.1\" }}]"
     ))]
     AddressBehindVlans {
         /// Its place.
@@ -54,6 +31,45 @@ pub enum UpstreamProblem {
         /// The place of the other.
         #[label("with VLANs")]
         vlans: SourceSpan,
+    },
+    /// An address as next hop behind a carrier, without addresses to resolve it by.
+    #[error("the next hop of an egre upstream without link addresses must be a MAC address")]
+    #[diagnostic(help(
+        "write the router's MAC address, or link = [{{ portal = \"192.0.2.10\", router = \"192.0.2.1\" }}]"
+    ))]
+    AddressWithoutLink {
+        /// Its place.
+        #[label("nothing resolves it")]
+        at: SourceSpan,
+    },
+    /// An address as next hop that is not the router's on the link.
+    #[error("next hop {next_hop} of upstream {upstream} is not a router of its link addresses")]
+    #[diagnostic(help("the portal resolves what `link` names: {routers}"))]
+    NextHopNotOnLink {
+        /// The upstream.
+        upstream: Name,
+        /// As written.
+        next_hop: IpAddr,
+        /// What would be right.
+        routers: String,
+        /// Its place.
+        #[label("not on the link")]
+        at: SourceSpan,
+    },
+    /// Link addresses on a port, and no MAC to know the router's frames by.
+    #[error("upstream {upstream} has link addresses, and nothing tells its router's frames")]
+    #[diagnostic(help(
+        "the portal resolves {next_hop} over the link, and must know the answers by their MAC: \
+         source_macs = [\"02:00:00:00:00:01\"], or a MAC address as next_hop"
+    ))]
+    RouterUnknown {
+        /// The upstream.
+        upstream: Name,
+        /// As written.
+        next_hop: IpAddr,
+        /// Its place.
+        #[label("of unknown MAC")]
+        at: SourceSpan,
     },
     /// A source MAC that one upstream lists twice.
     #[error("source MAC {mac} is listed twice")]
@@ -115,37 +131,62 @@ pub enum UpstreamProblem {
     },
 }
 
-/// Where frames arrive: a port and a VLAN stack.
-type Link = (Name, Vec<Vlan>);
 /// Who claimed something first, and where.
 type Claim = (Name, SourceSpan);
 
-/// What upstreams claim for themselves.
+/// What bare upstreams claim for themselves.
 #[derive(Default)]
 struct Claims {
-    macs: BTreeMap<(Link, MacAddr), Claim>,
-    next_hops: BTreeMap<(Link, String), Claim>,
+    macs: BTreeMap<(Bare, MacAddr), Claim>,
+    next_hops: BTreeMap<(Bare, String), Claim>,
 }
 
 pub(super) fn upstreams(
     raw: &RawFile,
+    links: &mut claims::Claims<'_>,
+    addresses: &mut addresses::Claims<'_>,
     spans: &mut Spans,
     problems: &mut Problems,
 ) -> BTreeMap<Name, Upstream> {
     let mut upstreams = BTreeMap::new();
     let mut claims = Claims::default();
     for (name, entry) in &raw.upstreams.entries {
-        spans
-            .next_hops
-            .insert(name.clone(), span(&entry.value.next_hop));
-        check_port(raw, name, &entry.value.port, problems);
-        if let Some(upstream) = upstream(name, &entry.value, &mut claims, problems) {
+        let link = LinkName::Upstream(name.clone());
+        let (at, entry) = (entry.name_at, &entry.value);
+        let places = LinkSpans {
+            name: at,
+            local: entry.local.as_ref().map(span),
+            remote: entry.remote.as_ref().map(span),
+            next_hop: entry.next_hop.as_ref().map(span),
+        };
+        spans.links.insert(link.clone(), places);
+        let pairs = entry.link.iter().map(|pair| (&pair.portal, &pair.router));
+        let addresses = addresses.pairs(&link, pairs, problems);
+        let keys = Keys::of_upstream(name, at, entry);
+        let attachment = keys.attachment(raw, problems);
+        if let Some(attachment) = &attachment {
+            links.take(&link, attachment, places, problems);
+        }
+        let parts = (attachment, addresses);
+        if let Some(upstream) = upstream(name, entry, &keys, parts, &mut claims, problems) {
             upstreams.insert(name.clone(), upstream);
         }
     }
+    check_macs(raw, &claims, &upstreams, problems);
+    upstreams
+}
+
+fn check_macs(
+    raw: &RawFile,
+    claims: &Claims,
+    upstreams: &BTreeMap<Name, Upstream>,
+    problems: &mut Problems,
+) {
     // What the kernel will resolve is one each.
     let resolved = |upstream: &&Upstream| {
-        upstream.source_macs.is_empty() && matches!(upstream.next_hop, Some(NextHop::Address(_)))
+        upstream.source_macs.is_empty()
+            && upstream.attachment.bare().is_some()
+            && matches!(upstream.next_hop, Some(NextHop::Address(_)))
     };
     let count = claims.macs.len() + upstreams.values().filter(resolved).count();
     if let (true, Some((_, last))) = (
@@ -159,47 +200,82 @@ pub(super) fn upstreams(
             at,
         });
     }
-    upstreams
-}
-
-fn check_port(raw: &RawFile, upstream: &Name, port: &Text, problems: &mut Problems) {
-    if !raw.ports.names(port.get_ref()) {
-        problems.push(UpstreamProblem::NoPort {
-            upstream: upstream.clone(),
-            port: port.get_ref().clone(),
-            known: raw.ports.known(),
-            at: span(port),
-        });
-    }
 }
 
 fn upstream(
     name: &Name,
     raw: &RawUpstream,
+    keys: &Keys<'_>,
+    (attachment, addresses): (Option<Attachment>, Vec<LinkAddresses>),
     claims: &mut Claims,
     problems: &mut Problems,
 ) -> Option<Upstream> {
-    let vlans = vlans(raw, problems);
-    let next_hop = problems.keep(next_hop(&raw.next_hop));
-    if let (Some(NextHop::Address(_)), Some(tags)) = (next_hop, &raw.vlans)
-        && !tags.get_ref().is_empty()
-    {
-        let (at, vlans) = (span(&raw.next_hop), span(tags));
-        problems.push(UpstreamProblem::AddressBehindVlans { at, vlans });
-    }
     let source_macs = source_macs(raw, problems);
-    let link = (raw.port.get_ref().clone(), vlans.clone());
-    claims.source_macs(name, &link, raw, next_hop, &source_macs, problems);
-    claims.next_hop(name, &link, &raw.next_hop, next_hop, problems);
+    let attachment = attachment?;
+    let next_hop = match &raw.next_hop {
+        text if attachment.is_ethernet() => {
+            let text = keys.need("next_hop", text.as_ref(), problems)?;
+            let next_hop = problems.keep(next_hop(text));
+            if let Some(NextHop::Address(address)) = next_hop {
+                check_resolvable(name, raw, &attachment, (address, span(text)), problems);
+            }
+            if let Attachment::Bare(bare) = &attachment {
+                claims.source_macs(name, bare, (text, next_hop), &source_macs, problems);
+                claims.next_hop(name, bare, text, next_hop, problems);
+            }
+            Some(next_hop?)
+        }
+        _ => None,
+    };
     Some(Upstream {
-        attachment: Attachment::Bare(Bare {
-            port: link.0,
-            vlans,
-        }),
-        next_hop: Some(next_hop?),
+        attachment,
+        next_hop,
         source_macs: source_macs.into_iter().map(|(mac, _)| mac).collect(),
-        addresses: Vec::new(),
+        addresses,
     })
+}
+
+/// The kernel must be able to resolve the address: on the port, or where there are link addresses on the
+/// portal's TAP device, over the link.
+fn check_resolvable(
+    name: &Name,
+    raw: &RawUpstream,
+    attachment: &Attachment,
+    (next_hop, at): (IpAddr, SourceSpan),
+    problems: &mut Problems,
+) {
+    if raw.link.is_empty() {
+        match (attachment, &raw.vlans) {
+            (Attachment::Carried(_), _) => {
+                problems.push(UpstreamProblem::AddressWithoutLink { at });
+            }
+            (Attachment::Bare(_), Some(tags)) if !tags.get_ref().is_empty() => {
+                let vlans = span(tags);
+                problems.push(UpstreamProblem::AddressBehindVlans { at, vlans });
+            }
+            _ => {}
+        }
+        return;
+    }
+    let routers = raw.link.iter().map(|pair| pair.router.get_ref());
+    let is_router = |text: &String| text.parse() == Ok(next_hop);
+    if !routers.clone().any(is_router) {
+        let routers: Vec<&str> = routers.map(String::as_str).collect();
+        problems.push(UpstreamProblem::NextHopNotOnLink {
+            upstream: name.clone(),
+            next_hop,
+            routers: routers.join(", "),
+            at,
+        });
+    }
+    if attachment.bare().is_some() && raw.source_macs.is_none() {
+        let upstream = name.clone();
+        problems.push(UpstreamProblem::RouterUnknown {
+            upstream,
+            next_hop,
+            at,
+        });
+    }
 }
 
 fn next_hop(text: &Text) -> Result<NextHop, ValueProblem> {
@@ -207,40 +283,15 @@ fn next_hop(text: &Text) -> Result<NextHop, ValueProblem> {
     match text::mac(text) {
         Ok(mac) => Ok(NextHop::Mac(mac)),
         Err(problem @ ValueProblem::NotUnicastMac { .. }) => Err(problem),
-        Err(_) => text::address(text, "next_hop").map(|address| NextHop::Address(address.into())),
+        Err(_) => text::link_address(text, "next_hop").map(NextHop::Address),
     }
-}
-
-fn vlans(raw: &RawUpstream, problems: &mut Problems) -> Vec<Vlan> {
-    let Some(list) = &raw.vlans else {
-        return Vec::new();
-    };
-    let count = list.get_ref().len();
-    if count > MAX_VLANS {
-        problems.push(UpstreamProblem::TooManyVlans {
-            count,
-            at: span(list),
-        });
-    }
-    let mut vlans = Vec::new();
-    for tag in list.get_ref() {
-        let (vid, service) = match *tag.get_ref() {
-            RawVlan::Vid(vid) => (vid, false),
-            RawVlan::Tag(RawTag { vid, service }) => (vid, service),
-        };
-        // 0 is no VLAN but a priority tag, 4095 is reserved (IEEE 802.1Q table 9-2).
-        let vid = toml::Spanned::new(tag.span(), vid);
-        if let Some(vid) = problems.keep(text::number(&vid, "a VID", 1..=4094_u16)) {
-            vlans.push(Vlan { vid, service });
-        }
-    }
-    vlans
 }
 
 fn source_macs(raw: &RawUpstream, problems: &mut Problems) -> Vec<(MacAddr, SourceSpan)> {
     let mut seen = BTreeSet::new();
     let mut macs = Vec::new();
-    for text in &raw.source_macs {
+    let listed = raw.source_macs.iter().flat_map(toml::Spanned::get_ref);
+    for text in listed {
         let Some(mac) = problems.keep(text::mac(text)) else {
             continue;
         };
@@ -262,23 +313,20 @@ impl Claims {
     fn source_macs(
         &mut self,
         name: &Name,
-        link: &Link,
-        raw: &RawUpstream,
-        next_hop: Option<NextHop>,
+        bare: &Bare,
+        (text, next_hop): (&Text, Option<NextHop>),
         listed: &[(MacAddr, SourceSpan)],
         problems: &mut Problems,
     ) {
         let own = match next_hop {
-            Some(NextHop::Mac(mac)) if raw.source_macs.is_empty() => {
-                vec![(mac, span(&raw.next_hop))]
-            }
+            Some(NextHop::Mac(mac)) if listed.is_empty() => vec![(mac, span(text))],
             _ => listed.to_vec(),
         };
         for (mac, at) in own {
             let claim = (name.clone(), at);
             let before = self
                 .macs
-                .entry((link.clone(), mac))
+                .entry((bare.clone(), mac))
                 .or_insert_with(|| claim.clone());
             if *before != claim {
                 problems.push(UpstreamProblem::SameMac {
@@ -295,7 +343,7 @@ impl Claims {
     fn next_hop(
         &mut self,
         name: &Name,
-        link: &Link,
+        bare: &Bare,
         text: &Text,
         next_hop: Option<NextHop>,
         problems: &mut Problems,
@@ -306,7 +354,7 @@ impl Claims {
             None => return,
         };
         let claim = (name.clone(), span(text));
-        let key = (link.clone(), written.clone());
+        let key = (bare.clone(), written.clone());
         let before = self.next_hops.entry(key).or_insert_with(|| claim.clone());
         if *before != claim {
             problems.push(UpstreamProblem::SameNextHop {

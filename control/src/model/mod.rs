@@ -240,6 +240,19 @@ impl Upstreams {
         one.into_iter().chain(shown.into_iter().flatten())
     }
 
+    /// The next-hop addresses of those that are shown.
+    pub fn next_hops(&self) -> impl Iterator<Item = IpAddr> {
+        let shown = match self {
+            Self::One(_) => None,
+            Self::Shown(shown) => Some(shown),
+        };
+        shown
+            .into_iter()
+            .flat_map(BTreeMap::values)
+            .flatten()
+            .copied()
+    }
+
     /// Whether this upstream is one of them.
     #[must_use]
     pub fn contain(&self, upstream: &str) -> bool {

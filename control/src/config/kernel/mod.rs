@@ -9,9 +9,10 @@ use miette::{Diagnostic as _, Severity, SourceSpan};
 use tp_pipeline::abi::MAX_QUEUES;
 use tp_wire::MacAddr;
 
-use super::report::{Problems, Report, Spans, TunnelSpans};
+use super::attachment::LinkName;
+use super::report::{LinkSpans, Problems, Report, Spans};
 use crate::compile::source_macs;
-use crate::model::{Bare, KernelView, Link, Model, Name, Tunnel};
+use crate::model::{Attachment, Bare, KernelView, Link, LinkAddresses, Model, Name};
 pub use problem::KernelProblem;
 
 /// Kinds of devices that encapsulate (`rtnl_link_ops.kind` of drivers/net and net/): a far end
@@ -73,9 +74,21 @@ pub fn check_kernel(model: &Model, kernel: &KernelView, spans: &Spans) -> Kernel
     }
     check_frames(model, kernel, spans, &mut problems);
     check_upstreams(model, kernel, spans, &mut problems);
+    let machine = Machine::new(model, kernel);
+    for (name, upstream) in &model.upstreams {
+        let link = LinkName::Upstream(name.clone());
+        if let Some(places) = spans.links.get(&link) {
+            let shown = std::iter::empty();
+            machine.check_addresses(&link, &upstream.addresses, shown, places, &mut problems);
+            machine.check_outer(&link, &upstream.attachment, places, &mut problems);
+        }
+    }
     for (name, tunnel) in &model.tunnels {
-        if let Some(places) = spans.tunnels.get(name) {
-            check_tunnel(name, tunnel, model, kernel, *places, &mut problems);
+        let link = LinkName::Tunnel(name.clone());
+        if let Some(places) = spans.links.get(&link) {
+            let shown = tunnel.upstreams.next_hops();
+            machine.check_addresses(&link, &tunnel.addresses, shown, places, &mut problems);
+            machine.check_outer(&link, &tunnel.attachment, places, &mut problems);
         }
     }
     let (warnings, errors) = problems.split(|p| p.severity() == Some(Severity::Warning));
@@ -201,7 +214,10 @@ fn mtu_remedy(port: &Name, mtu: u32, most: u32) -> String {
 /// resolve an address to the MAC that another upstream has.
 fn check_upstreams(model: &Model, kernel: &KernelView, spans: &Spans, problems: &mut Problems) {
     let mut owners: BTreeMap<(&Bare, MacAddr), &Name> = BTreeMap::new();
-    let place = |name: &Name| spans.next_hops.get(name).copied();
+    let place = |name: &Name| {
+        let link = LinkName::Upstream(name.clone());
+        spans.links.get(&link).and_then(|places| places.next_hop)
+    };
     for (name, upstream) in &model.upstreams {
         let Some(bare) = upstream.attachment.bare() else {
             continue;
@@ -225,95 +241,115 @@ fn check_upstreams(model: &Model, kernel: &KernelView, spans: &Spans, problems: 
     }
 }
 
-fn check_tunnel(
-    name: &Name,
-    tunnel: &Tunnel,
-    model: &Model,
-    kernel: &KernelView,
-    places: TunnelSpans,
-    problems: &mut Problems,
-) {
-    let Some(carried) = tunnel.attachment.carried() else {
-        return;
-    };
-    if !kernel.addresses.contains(&carried.local) {
-        let (tunnel, address) = (name.clone(), carried.local);
-        problems.push(KernelProblem::LocalNotHere {
-            tunnel,
-            address,
-            at: places.local,
-        });
-    }
-    check_far_end(
-        name,
-        (carried.remote, places.remote),
-        model,
-        kernel,
-        problems,
-    );
+/// What links are compared with.
+struct Machine<'a> {
+    model: &'a Model,
+    kernel: &'a KernelView,
+    /// Names and links of devices by their index.
+    devices: BTreeMap<u32, (&'a Name, &'a Link)>,
 }
 
-/// A far end is another host, reached by a port and not within a tunnel.
-fn check_far_end(
-    tunnel: &Name,
-    (address, at): (IpAddr, SourceSpan),
-    model: &Model,
-    kernel: &KernelView,
-    problems: &mut Problems,
-) {
-    let tunnel = tunnel.clone();
-    if kernel.addresses.contains(&address) {
-        problems.push(KernelProblem::RemoteIsHere {
-            tunnel,
-            address,
-            at,
-        });
-        return;
+impl<'a> Machine<'a> {
+    fn new(model: &'a Model, kernel: &'a KernelView) -> Self {
+        let devices = (kernel.links.iter()).map(|(name, link)| (link.ifindex, (name, link)));
+        Self {
+            model,
+            kernel,
+            devices: devices.collect(),
+        }
     }
-    // A device that was deleted between the route's look-up and this: the same as no route.
-    let route = kernel.underlay.get(&address);
-    let Some((device, link)) = route.and_then(|route| device(kernel, route.ifindex)) else {
-        problems.push(KernelProblem::Unreachable {
-            tunnel,
-            address,
-            at,
-        });
-        return;
-    };
-    let ports = &model.ports;
-    let is_port = ports.contains_key(device);
-    let device = device.clone();
-    match &link.kind {
-        // A TAP device has kind "tun" too; configured as a port it is one.
-        Some(kind) if is_port && kind == "tun" => {}
-        Some(kind) if TUNNEL_DEVICES.contains(&kind.as_str()) => {
-            let kind = kind.clone();
-            problems.push(KernelProblem::RouteIntoTunnel {
-                tunnel,
+
+    /// What the kernel has on a device of its own it keeps for itself: none of it may be on a link.
+    fn check_addresses(
+        &self,
+        link: &LinkName,
+        pairs: &[LinkAddresses],
+        shown: impl Iterator<Item = IpAddr>,
+        places: &LinkSpans,
+        problems: &mut Problems,
+    ) {
+        let on_the_link = pairs.iter().flat_map(|pair| [pair.portal, pair.peer]);
+        for address in on_the_link.chain(shown) {
+            if self.kernel.addresses.contains(&address) {
+                let (link, at) = (link.clone(), places.name);
+                problems.push(KernelProblem::LinkAddressHere { link, address, at });
+            }
+        }
+    }
+
+    fn check_outer(
+        &self,
+        link: &LinkName,
+        attachment: &Attachment,
+        places: &LinkSpans,
+        problems: &mut Problems,
+    ) {
+        let (Some(carried), Some(local_at), Some(at)) =
+            (attachment.carried(), places.local, places.remote)
+        else {
+            return;
+        };
+        let link = link.clone();
+        if !self.kernel.addresses.contains(&carried.local) {
+            let (link, address, at) = (link.clone(), carried.local, local_at);
+            problems.push(KernelProblem::LocalNotHere { link, address, at });
+        }
+        let address = carried.remote;
+        if self.kernel.addresses.contains(&address) {
+            problems.push(KernelProblem::RemoteIsHere { link, address, at });
+            return;
+        }
+        let route = self.kernel.underlay.get(&address);
+        // A device that was deleted between the route's look-up and this: the same as no route.
+        match route.and_then(|route| self.devices.get(&route.ifindex)) {
+            None => problems.push(KernelProblem::Unreachable { link, address, at }),
+            Some((name, device)) => {
+                problems.extend(self.check_way(link, address, (name, device), at));
+            }
+        }
+    }
+
+    /// A far end is reached by a port, and not through a tunnel.
+    fn check_way(
+        &self,
+        link: LinkName,
+        address: IpAddr,
+        (device, way): (&Name, &Link),
+        at: SourceSpan,
+    ) -> Option<KernelProblem> {
+        let device = device.clone();
+        if self.model.portal.slow_path.owns(&device) {
+            return Some(KernelProblem::RouteIntoSlowPath {
+                link,
                 address,
                 device,
-                kind,
                 at,
             });
         }
-        _ if !is_port => {
-            let ports: Vec<&str> = ports.keys().map(String::as_str).collect();
-            let ports = ports.join(", ");
-            problems.push(KernelProblem::RouteToNoPort {
-                tunnel,
-                address,
-                device,
-                ports,
-                at,
-            });
+        let is_port = self.model.ports.contains_key(&device);
+        match &way.kind {
+            // A TAP device has kind "tun" too; configured as a port it is one.
+            Some(kind) if is_port && kind == "tun" => None,
+            Some(kind) if TUNNEL_DEVICES.contains(&kind.as_str()) => {
+                Some(KernelProblem::RouteIntoTunnel {
+                    link,
+                    address,
+                    device,
+                    kind: kind.clone(),
+                    at,
+                })
+            }
+            _ if !is_port => {
+                let ports: Vec<&str> = self.model.ports.keys().map(String::as_str).collect();
+                Some(KernelProblem::RouteToNoPort {
+                    link,
+                    address,
+                    device,
+                    ports: ports.join(", "),
+                    at,
+                })
+            }
+            _ => None,
         }
-        _ => {}
     }
-}
-
-fn device(kernel: &KernelView, ifindex: u32) -> Option<(&Name, &Link)> {
-    kernel
-        .links
-        .iter()
-        .find(|(_, link)| link.ifindex == ifindex)
 }

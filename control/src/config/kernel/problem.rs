@@ -4,6 +4,7 @@ use miette::{Diagnostic, SourceSpan};
 use thiserror::Error;
 use tp_wire::MacAddr;
 
+use crate::config::attachment::LinkName;
 use crate::model::Name;
 
 /// The model does not fit the machine.
@@ -103,12 +104,12 @@ pub enum KernelProblem {
         #[label("the number of frames is set here")]
         frames_at: Option<SourceSpan>,
     },
-    /// A tunnel from an address that is not ours.
-    #[error("{address}, the local address of tunnel {tunnel}, is not an address of this host")]
-    #[diagnostic(help("ip address add {address}/32 dev DEVICE, or name an address that is there"))]
+    /// A carrier from an address that is not ours.
+    #[error("{address}, the local address of {link}, is not an address of this host")]
+    #[diagnostic(help("ip address add {address} dev DEVICE, or name an address that is there"))]
     LocalNotHere {
-        /// The tunnel.
-        tunnel: Name,
+        /// Whose it is.
+        link: LinkName,
         /// As written.
         address: std::net::IpAddr,
         /// Its place.
@@ -116,11 +117,11 @@ pub enum KernelProblem {
         at: SourceSpan,
     },
     /// A far end that is this host.
-    #[error("{address}, the far end of tunnel {tunnel}, is an address of this host")]
-    #[diagnostic(help("remote is the client's address"))]
+    #[error("{address}, the far end of {link}, is an address of this host")]
+    #[diagnostic(help("remote is the far end's address"))]
     RemoteIsHere {
-        /// The tunnel.
-        tunnel: Name,
+        /// Whose it is.
+        link: LinkName,
         /// As written.
         address: std::net::IpAddr,
         /// Its place.
@@ -128,13 +129,11 @@ pub enum KernelProblem {
         at: SourceSpan,
     },
     /// A far end behind a tunnel.
-    #[error(
-        "the route to {address}, the far end of tunnel {tunnel}, leads into {device}, a {kind} device"
-    )]
-    #[diagnostic(help("route it by a port: ip route add {address}/32 via GATEWAY dev PORT"))]
+    #[error("the route to {address}, the far end of {link}, leads into {device}, a {kind} device")]
+    #[diagnostic(help("route it by a port: ip route add {address} via GATEWAY dev PORT"))]
     RouteIntoTunnel {
-        /// The tunnel.
-        tunnel: Name,
+        /// Whose it is.
+        link: LinkName,
         /// As written.
         address: std::net::IpAddr,
         /// The device.
@@ -145,14 +144,40 @@ pub enum KernelProblem {
         #[label("reached through a tunnel")]
         at: SourceSpan,
     },
+    /// A far end behind the portal's own slow path.
+    #[error("the route to {address}, the far end of {link}, leads into {device}, the portal's own")]
+    #[diagnostic(help("route it by a port: ip route add {address} via GATEWAY dev PORT"))]
+    RouteIntoSlowPath {
+        /// Whose it is.
+        link: LinkName,
+        /// As written.
+        address: std::net::IpAddr,
+        /// The device.
+        device: Name,
+        /// Its place.
+        #[label("reached through its own links")]
+        at: SourceSpan,
+    },
+    /// A link address that the kernel has on another device.
+    #[error("{address}, a link address of {link}, is an address of this host already")]
+    #[diagnostic(help(
+        "the kernel would take what is for the link: remove it from its device, or use another pair of link addresses"
+    ))]
+    LinkAddressHere {
+        /// Whose it is.
+        link: LinkName,
+        /// As written.
+        address: std::net::IpAddr,
+        /// Its place.
+        #[label("has the address")]
+        at: SourceSpan,
+    },
     /// A far end that no port leads to.
-    #[error(
-        "the route to {address}, the far end of tunnel {tunnel}, leads to {device}, which is no port"
-    )]
+    #[error("the route to {address}, the far end of {link}, leads to {device}, which is no port")]
     #[diagnostic(help("add [ports.{device}], or route it by one of: {ports}"))]
     RouteToNoPort {
-        /// The tunnel.
-        tunnel: Name,
+        /// Whose it is.
+        link: LinkName,
         /// As written.
         address: std::net::IpAddr,
         /// The device.
@@ -164,14 +189,14 @@ pub enum KernelProblem {
         at: SourceSpan,
     },
     /// A far end that is not reached now.
-    #[error("there is no route to {address}, the far end of tunnel {tunnel}")]
+    #[error("there is no route to {address}, the far end of {link}")]
     #[diagnostic(
         severity(Warning),
         help("packets for it are dropped until the kernel has one: ip route get {address}")
     )]
     Unreachable {
-        /// The tunnel.
-        tunnel: Name,
+        /// Whose it is.
+        link: LinkName,
         /// As written.
         address: std::net::IpAddr,
         /// Its place.
