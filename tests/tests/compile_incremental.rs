@@ -84,7 +84,7 @@ type Way = (Name, Vec<u8>);
 #[derive(Debug, PartialEq, Eq)]
 struct Tunnel {
     client: Name,
-    vfib: Vfib,
+    vfib: Option<Vfib>,
     encap: Encap,
     way: Option<Way>,
     rates: Rates,
@@ -124,7 +124,7 @@ impl Meaning {
                         name,
                         (
                             names.vfib(upstream.vfib),
-                            names.way(upstream.egress.as_ref()),
+                            names.way(upstream.link.egress.as_ref()),
                         ),
                     )
                 })
@@ -133,9 +133,9 @@ impl Meaning {
                 .map(|(slot, tunnel)| {
                     let meaning = Tunnel {
                         client: names.client(tunnel.client.0),
-                        vfib: names.vfib(tunnel.vfib),
-                        encap: tunnel.encap.clone(),
-                        way: names.way(tunnel.egress.as_ref()),
+                        vfib: tunnel.vfib.map(|id| names.vfib(id)),
+                        encap: tunnel.link.encap.clone(),
+                        way: names.way(tunnel.link.egress.as_ref()),
                         rates: tunnel.rates,
                     };
                     (names.tunnel(TunnelSlot(slot.into())), meaning)
@@ -144,7 +144,7 @@ impl Meaning {
             clients: entries(&tables.clients)
                 .map(|(slot, client)| (names.client(slot.into()), client.rates))
                 .collect(),
-            owners: (tables.owners.iter())
+            owners: (tables.owners.v4.iter())
                 .map(|(prefix, owner)| (prefix.addr(), prefix.len(), names.client(owner.0)))
                 .collect(),
         }
@@ -214,7 +214,7 @@ impl Names<'_> {
             NextHop::Tunnel(slot) => (IngressKind::Tunnel, self.tunnel(slot)),
             other @ (NextHop::Punt | NextHop::Drop) => panic!("no route leads to {other:?}"),
         };
-        (tables.vfibs[id.index()].iter())
+        (tables.vfibs[id.index()].v4.iter())
             .map(|(prefix, id)| {
                 let (kind, name) = leads_to(id);
                 (prefix.addr(), prefix.len(), kind, name)

@@ -8,13 +8,12 @@ mod slots;
 mod steering;
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use tp_ebpf::SteeringState;
 use tp_pipeline::{
-    Client, ClientSlot, Encap, LinkHeader, MeterSpec, Port, PortId, Tables, Tunnel, TunnelSlot,
-    Upstream, UpstreamSlot, VfibId,
+    Client, ClientSlot, Encap, Ends, Link, LinkHeader, MeterSpec, Owners, Port, PortId, Tables,
+    Tunnel, TunnelSlot, Upstream, UpstreamSlot, Vfib, VfibId,
 };
 use tp_wire::MacAddr;
 
@@ -128,12 +127,15 @@ pub fn compile(
     for (index, name) in model.upstreams.keys().enumerate() {
         let wanted = view.routes_of(name);
         let before = previous.and_then(|p| p.vfib_routes.get(name).map(|(id, t)| (p, *id, t)));
-        let base = before.map(|(p, id, t)| (&p.tables.vfibs[id.index()], t));
-        vfibs.push(routes::advance(base, &wanted));
+        let base = before.map(|(p, id, t)| (&p.tables.vfibs[id.index()].v4, t));
+        vfibs.push(Vfib {
+            v4: routes::advance(base, &wanted),
+            ..Vfib::default()
+        });
         vfib_routes.insert(name.clone(), (VfibId(narrow(index)), wanted));
     }
     let owners = view.owners();
-    let owner_fib = routes::advance(previous.map(|p| (&p.tables.owners, &p.owners)), &owners);
+    let owner_fib = routes::advance(previous.map(|p| (&p.tables.owners.v4, &p.owners)), &owners);
 
     let tables = Tables {
         generation: previous.map_or(1, |p| p.tables.generation + 1),
@@ -143,7 +145,10 @@ pub fn compile(
         clients: view.clients()?,
         vfibs,
         next_hops: routes::next_hops(names.upstreams.bound(), names.tunnels.bound()),
-        owners: owner_fib,
+        owners: Owners {
+            v4: owner_fib,
+            ..Owners::default()
+        },
     };
     let steering = view.steering()?;
     Ok(Compiled {
@@ -233,7 +238,7 @@ impl View<'_> {
             Upstream {
                 tag: allocated.id.tag,
                 vfib: vfibs[name].0,
-                egress,
+                link: link(egress, Encap::bare()),
             }
         })
     }
@@ -245,14 +250,10 @@ impl View<'_> {
         self.names.tunnels.try_table(|name, allocated| {
             let tunnel = &self.model.tunnels[name];
             let carried = tunnel.attachment.carried().ok_or(CompileError::NotYet)?;
-            let (IpAddr::V4(local), IpAddr::V4(remote)) = (carried.local, carried.remote) else {
-                return Err(CompileError::NotYet);
-            };
+            let ends = ends(carried).ok_or(CompileError::NotYet)?;
             let encap = match carried.kind {
-                TunnelKind::Ipip => Encap::ipip(local, remote, carried.ttl, carried.dscp),
-                TunnelKind::Gre { key } => {
-                    Encap::gre(local, remote, key, carried.ttl, carried.dscp)
-                }
+                TunnelKind::Ipip => Encap::ipip(ends),
+                TunnelKind::Gre { key } => Encap::gre(ends, key),
                 TunnelKind::Egre { .. } | TunnelKind::Fou(_) | TunnelKind::Gue(_) => {
                     return Err(CompileError::NotYet);
                 }
@@ -263,9 +264,8 @@ impl View<'_> {
             Ok(Tunnel {
                 tag: allocated.id.tag,
                 client: self.client_slot(&tunnel.client),
-                vfib: vfibs[upstream].0,
-                encap,
-                egress: self.underlay_header(carried),
+                vfib: Some(vfibs[upstream].0),
+                link: link(self.underlay_header(carried), encap),
                 rates: rates(&tunnel.rates)?,
             })
         })
@@ -322,6 +322,21 @@ impl View<'_> {
 
     fn client_slot(&self, name: &str) -> ClientSlot {
         self.names.clients.expect(name).id.slot
+    }
+}
+
+/// The ends of a carrier, if it is IPv4.
+fn ends(carried: &Carried) -> Option<Ends> {
+    let ends = Ends::new(carried.local, carried.remote, carried.ttl, carried.dscp);
+    ends.filter(|_| carried.local.is_ipv4())
+}
+
+fn link(egress: Option<LinkHeader>, encap: Encap) -> Link {
+    Link {
+        egress,
+        encap,
+        ethernet: None,
+        local: None,
     }
 }
 

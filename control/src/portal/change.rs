@@ -118,6 +118,9 @@ impl Portal {
         for (_, slot) in before.tunnels.retired_by(&after.tunnels) {
             self.meters.reset_tunnel(slot);
         }
+        for (_, slot) in before.upstreams.retired_by(&after.upstreams) {
+            self.meters.reset_upstream(slot);
+        }
         for (_, slot) in before.clients.retired_by(&after.clients) {
             self.meters.reset_client(slot);
         }

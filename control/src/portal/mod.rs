@@ -108,6 +108,7 @@ impl Portal {
         let meters = Arc::new(Meters::new(
             compile::MAX_CLIENTS,
             tp_pipeline::abi::MAX_TUNNELS,
+            compile::MAX_UPSTREAMS,
         ));
         let counters: Vec<_> = model.portal.workers.iter().map(|_| counters()).collect();
         let fleet = Fleet::start(FleetConfig {

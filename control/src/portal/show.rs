@@ -195,7 +195,7 @@ impl Portal {
     pub fn vfibs(&self) -> Vec<VfibSummary> {
         let summary = |name: &Name| {
             let id = self.compiled.vfib(name)?;
-            let routes = self.compiled.tables.vfibs.get(id.index())?.len();
+            let routes = self.compiled.tables.vfibs.get(id.index())?.v4.len();
             Some(VfibSummary {
                 name: name.clone(),
                 routes,
@@ -210,7 +210,7 @@ impl Portal {
     /// There is none of this name.
     pub fn vfib(&self, name: &str) -> Result<Vfib, ApiError> {
         let id = self.compiled.vfib(name).ok_or_else(|| no_vfib(name))?;
-        let fib = &self.compiled.tables.vfibs[id.index()];
+        let fib = &self.compiled.tables.vfibs[id.index()].v4;
         let routes = fib
             .iter()
             .map(|(prefix, value)| self.route(prefix, value))
@@ -270,7 +270,7 @@ impl Portal {
                 places: Vec::new(),
             });
         };
-        let matched = self.compiled.tables.vfibs[id.index()].longest_match(v4);
+        let matched = self.compiled.tables.vfibs[id.index()].v4.longest_match(v4);
         let route = matched.map(|(prefix, value)| self.route(prefix, value));
         let (egress, drop) = self.egress(v4, route.as_ref().map(|route| &route.target));
         Ok(Lookup {

@@ -2,12 +2,13 @@
 //!
 //! Reads: both generations of tables. Writes: nothing. Drops: `StaleIngress`.
 
-use tp_fib::Fib4;
 use tp_wire::Ecn;
 
 use crate::counters::LinkId;
 use crate::parse::{Claim, InnerHeader, Parsed};
-use crate::tables::{Snapshot, Tables, Tagged, Tunnel, TunnelSlot, Upstream, UpstreamSlot, VfibId};
+use crate::tables::{
+    Snapshot, Tables, Tagged, Tunnel, TunnelSlot, Upstream, UpstreamSlot, Vfib, VfibId,
+};
 use crate::verdict::DropReason;
 
 /// A packet that comes from a link that the tables know.
@@ -50,9 +51,9 @@ impl Ingress<'_> {
         }
     }
 
-    pub(crate) fn vfib(&self) -> VfibId {
+    pub(crate) fn vfib(&self) -> Option<VfibId> {
         match self {
-            Self::Upstream(link) => link.upstream.vfib,
+            Self::Upstream(link) => Some(link.upstream.vfib),
             Self::Tunnel(link) => link.tunnel.vfib,
         }
     }
@@ -60,7 +61,7 @@ impl Ingress<'_> {
 
 impl Tables {
     /// The table of this id, if there is one.
-    pub(crate) fn vfib(&self, id: VfibId) -> Option<&Fib4> {
+    pub(crate) fn vfib(&self, id: VfibId) -> Option<&Vfib> {
         self.vfibs.get(id.index())
     }
 

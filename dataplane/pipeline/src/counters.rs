@@ -194,13 +194,25 @@ impl LinkCells {
     }
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Totals {
     rx: Cell,
     tx: Cell,
     punted: Cell,
     originated: Cell,
     dropped: [Cell; DropReason::COUNT],
+}
+
+impl Default for Totals {
+    fn default() -> Self {
+        Self {
+            rx: Cell::default(),
+            tx: Cell::default(),
+            punted: Cell::default(),
+            originated: Cell::default(),
+            dropped: std::array::from_fn(|_| Cell::default()),
+        }
+    }
 }
 
 /// A counter with one writer.

@@ -5,9 +5,10 @@
 
 use tp_wire::{Ecn, Ipv4Packet};
 
+use crate::link::LinkHeader;
 use crate::packet::Packet;
 use crate::route::{Routed, Way};
-use crate::tables::{LinkHeader, Tables};
+use crate::tables::Tables;
 use crate::verdict::DropReason;
 
 /// A packet that can leave: its TTL is decremented, and the headers that it will get fit in
@@ -19,8 +20,6 @@ pub(crate) struct Fitted<'t> {
     pub(crate) link: &'t LinkHeader,
     /// Total length of the inner packet.
     pub(crate) len: u16,
-    /// Total length of the packet that leaves, outer headers included.
-    pub(crate) total_len: u16,
     /// Of the inner packet.
     pub(crate) ecn: Ecn,
 }
@@ -38,14 +37,17 @@ pub(crate) fn fit<'t>(
     if ip.ttl() <= 1 {
         return Err(DropReason::TtlExceeded);
     }
-    let link = way.egress().ok_or(DropReason::NeighbourUnresolved)?;
+    let link = way
+        .link()
+        .egress
+        .as_ref()
+        .ok_or(DropReason::NeighbourUnresolved)?;
     let port = tables.ports.get(link.port.index()).copied().flatten();
     let mtu = port.ok_or(DropReason::NoPort)?.mtu;
-    let overhead = way.receiver().map_or(0, |to| to.tunnel.encap.overhead());
-    let total_len = u16::try_from(usize::from(len) + overhead)
-        .ok()
-        .filter(|total_len| *total_len <= mtu)
-        .ok_or(DropReason::TooBig)?;
+    let overhead = way.link().encap.overhead();
+    if usize::from(len) + overhead > usize::from(mtu) {
+        return Err(DropReason::TooBig);
+    }
     // Before the meters: a packet that is dropped for another reason is charged to nobody.
     if headroom < overhead + link.len() {
         return Err(DropReason::NoHeadroom);
@@ -56,7 +58,6 @@ pub(crate) fn fit<'t>(
         way,
         link,
         len,
-        total_len,
         ecn: ip.ecn(),
     })
 }

@@ -83,6 +83,14 @@ impl<'c> Packet<'c> {
         Some(&mut self.chunk[start..start + n])
     }
 
+    /// As [`Self::push`]; returns what was in the packet before as well.
+    #[inline]
+    #[must_use]
+    pub fn push_split(&mut self, n: usize) -> Option<(&mut [u8], &mut [u8])> {
+        self.start = self.start.checked_sub(n)?;
+        self.chunk[self.start..self.end].split_at_mut_checked(n)
+    }
+
     /// Cuts the packet to `len` bytes (link padding behind the IP packet); no effect if it is shorter.
     #[inline]
     pub fn truncate(&mut self, len: usize) {

@@ -209,7 +209,7 @@ impl Pipeline {
                         cells.add_tx(account.len);
                     }
                 }
-                Verdict::Punt => {}
+                Verdict::Punt(_) => {}
                 Verdict::Drop(reason) => {
                     counters.add_dropped(*reason, 1);
                     if let Some(cells) = from {

@@ -7,8 +7,9 @@ use tp_fib::{Fib4, NextHopId};
 
 use crate::classify::{Ingress, TunnelLink, UpstreamLink};
 use crate::counters::LinkId;
-use crate::tables::{LinkHeader, NextHop, Tables};
-use crate::verdict::{DropReason, Verdict};
+use crate::link::Link;
+use crate::tables::{NextHop, Tables};
+use crate::verdict::{DropReason, PuntTo, Verdict};
 use crate::verify::Verified;
 
 /// A packet with a way out.
@@ -55,16 +56,16 @@ impl<'t> Way<'t> {
         }
     }
 
-    /// How frames on this way start, if that is known.
+    /// The link that the packet leaves by.
     #[inline]
-    pub(crate) fn egress(&self) -> Option<&'t LinkHeader> {
+    pub(crate) fn link(&self) -> &'t Link {
         match self {
-            Self::Inward { to } | Self::Across { to, .. } => to.tunnel.egress.as_ref(),
-            Self::Outward { to, .. } => to.upstream.egress.as_ref(),
+            Self::Inward { to } | Self::Across { to, .. } => &to.tunnel.link,
+            Self::Outward { to, .. } => &to.upstream.link,
         }
     }
 
-    /// The link that the packet leaves by.
+    /// Its slot.
     #[inline]
     pub(crate) fn id(&self) -> LinkId {
         match self {
@@ -77,10 +78,9 @@ impl<'t> Way<'t> {
 /// Where the route of the packet's destination is found: what [`route`] is to be given.
 #[inline]
 pub(crate) fn key<'t>(verified: &Verified<'t>) -> (Option<&'t Fib4>, u32) {
-    (
-        verified.tables.vfib(verified.from.vfib()),
-        verified.destination,
-    )
+    let vfib = verified.from.vfib();
+    let table = vfib.and_then(|id| verified.tables.vfib(id));
+    (table.map(|table| &table.v4), verified.destination)
 }
 
 /// Answers for one packet whose route was looked up under its [`key`].
@@ -113,7 +113,7 @@ fn from_upstream(tables: &Tables, next_hop: Option<NextHop>) -> Result<Way<'_>, 
             let to = tables.tunnel(slot).ok_or(BLACKHOLE)?;
             Ok(Way::Inward { to })
         }
-        Some(NextHop::Punt) => Err(Verdict::Punt),
+        Some(NextHop::Punt) => Err(Verdict::Punt(PuntTo::Tun)),
         Some(NextHop::Drop) => Err(BLACKHOLE),
     }
 }
@@ -134,7 +134,7 @@ fn from_tunnel<'t>(
             let to = tables.tunnel(slot).ok_or(BLACKHOLE)?;
             Ok(Way::Across { from, to })
         }
-        Some(NextHop::Punt) => Err(Verdict::Punt),
+        Some(NextHop::Punt) => Err(Verdict::Punt(PuntTo::Tun)),
         Some(NextHop::Drop) => Err(BLACKHOLE),
     }
 }

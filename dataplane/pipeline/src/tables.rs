@@ -4,10 +4,11 @@
 
 use std::sync::Arc;
 
-use tp_fib::{Fib4, NextHopId};
+use tp_fib::{Fib4, Fib6, NextHopId};
+use tp_wire::MacAddr;
 
+use crate::link::Link;
 use crate::meter::MeterSpec;
-use crate::tunnel::Encap;
 
 macro_rules! index {
     ($($(#[$doc:meta])* $name:ident,)*) => {$(
@@ -78,13 +79,33 @@ pub struct Tables {
     pub tunnels: Vec<Option<Tunnel>>,
     /// By [`ClientSlot`].
     pub clients: Vec<Option<Client>>,
-    /// By [`VfibId`]: routes to a client's tunnel, and the default route to the upstream.
-    /// Values index [`Tables::next_hops`].
-    pub vfibs: Vec<Fib4>,
+    /// By [`VfibId`].
+    pub vfibs: Vec<Vfib>,
     /// Where routes lead.
     pub next_hops: Vec<NextHop>,
-    /// Which client owns a source address; the value is a [`ClientSlot`].
-    pub owners: Fib4,
+    /// Which client owns a source address.
+    pub owners: Owners,
+}
+
+/// The virtual table of an upstream: routes to clients' tunnels, and the default route to the
+/// upstream. Values index [`Tables::next_hops`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Vfib {
+    /// Routes of IPv4.
+    pub v4: Fib4,
+    /// Routes of IPv6.
+    pub v6: Fib6,
+    /// The source MAC by which links that show several upstreams show this one.
+    pub mac: MacAddr,
+}
+
+/// Which client owns a source address; values are [`ClientSlot`]s.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Owners {
+    /// IPv4 prefixes.
+    pub v4: Fib4,
+    /// IPv6 prefixes.
+    pub v6: Fib6,
 }
 
 impl Tables {
@@ -113,23 +134,21 @@ pub struct Upstream {
     pub tag: Tag,
     /// Its virtual table.
     pub vfib: VfibId,
-    /// How frames to its router start; `None` while the router's MAC is unknown.
-    pub egress: Option<LinkHeader>,
+    /// How its packets come and go.
+    pub link: Link,
 }
 
-/// The link of one client to one upstream.
+/// The link of one client to its upstream, or to several shown side by side.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tunnel {
     /// Tag of the slot's allocation.
     pub tag: Tag,
     /// Whose it is.
     pub client: ClientSlot,
-    /// The virtual table of its upstream.
-    pub vfib: VfibId,
-    /// The outer headers, prebuilt; they name the kind.
-    pub encap: Encap,
-    /// How frames to the far end start; `None` while the underlay neighbour is unresolved.
-    pub egress: Option<LinkHeader>,
+    /// The virtual table of its upstream; `None`: the link shows several upstreams and none is its own.
+    pub vfib: Option<VfibId>,
+    /// How its packets come and go.
+    pub link: Link,
     /// Rates of this tunnel alone.
     pub rates: Rates,
 }
@@ -150,51 +169,6 @@ pub struct Rates {
     pub to_client: Option<MeterSpec>,
 }
 
-/// Ethernet header with up to two VLAN tags, and the port to send it from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LinkHeader {
-    /// Where to send.
-    pub port: PortId,
-    len: u8,
-    bytes: [u8; Self::MAX],
-}
-
-impl LinkHeader {
-    /// Two addresses, two tags, the type.
-    pub const MAX: usize = 22;
-
-    /// A header of these bytes, all but the EtherType of the payload; `None` if they are
-    /// not 12, 16 or 20 (addresses and up to two tags).
-    #[must_use]
-    pub fn new(port: PortId, addresses_and_tags: &[u8]) -> Option<Self> {
-        let n = addresses_and_tags.len();
-        if !matches!(n, 12 | 16 | 20) {
-            return None;
-        }
-        let mut bytes = [0; Self::MAX];
-        bytes[..n].copy_from_slice(addresses_and_tags);
-        #[allow(clippy::cast_possible_truncation, reason = "at most 22")]
-        let len = (n + 2) as u8;
-        Some(Self { port, len, bytes })
-    }
-
-    /// Length in bytes, the EtherType included: 14, 18 or 22.
-    #[inline]
-    #[must_use]
-    #[allow(clippy::len_without_is_empty, reason = "never empty")]
-    pub fn len(&self) -> usize {
-        usize::from(self.len)
-    }
-
-    /// Writes the header with this EtherType into `out`, which is [`Self::len`] long.
-    #[inline]
-    pub fn write(&self, ethertype: u16, out: &mut [u8]) {
-        let n = self.len();
-        out.copy_from_slice(&self.bytes[..n]);
-        out[n - 2..].copy_from_slice(&ethertype.to_be_bytes());
-    }
-}
-
 /// Where a route leads. New forwarding behaviour is a new variant with its own file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum NextHop {
@@ -211,28 +185,6 @@ pub enum NextHop {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_link_header_is_its_addresses_its_tags_and_the_type() {
-        for tags in [0, 1, 2] {
-            let bytes: Vec<u8> = (1..).take(12 + 4 * tags).collect();
-            let header = LinkHeader::new(PortId(3), &bytes).unwrap();
-            let mut out = vec![0xff; header.len()];
-            header.write(0x86dd, &mut out);
-            assert_eq!(out, [&bytes[..], &[0x86, 0xdd]].concat());
-        }
-    }
-
-    #[test]
-    fn a_link_header_of_other_lengths_is_refused() {
-        for len in (0..=64).filter(|len| !matches!(len, 12 | 16 | 20)) {
-            assert_eq!(
-                LinkHeader::new(PortId(0), &vec![0; len]),
-                None,
-                "{len} bytes"
-            );
-        }
-    }
 
     #[test]
     fn a_route_to_no_next_hop_drops() {

@@ -8,9 +8,18 @@ pub enum Verdict {
     /// Send the packet, as it now is, out of this port.
     Transmit(PortId),
     /// Hand it to the kernel.
-    Punt,
+    Punt(PuntTo),
     /// Drop it; the reason has one counter.
     Drop(DropReason),
+}
+
+/// By which of the portal's own devices the kernel gets a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PuntTo {
+    /// As an IP packet, by the TUN device.
+    Tun,
+    /// As an Ethernet frame, by the TAP device.
+    Tap,
 }
 
 macro_rules! drop_reasons {
@@ -52,14 +61,24 @@ drop_reasons! {
     OuterChecksum = "outer-checksum",
     /// GRE checksum present and wrong (RFC 2784 section 2.1).
     GreChecksum = "gre-checksum",
+    /// UDP checksum of a tunnel's outer packet present and wrong.
+    UdpChecksum = "udp-checksum",
     /// Inner packet is of a family or kind that is not forwarded here.
     InnerUnsupported = "inner-unsupported",
     /// Inner IP header with a wrong version or length.
     InnerMalformed = "inner-malformed",
     /// Inner IPv4 header checksum.
     InnerChecksum = "inner-checksum",
+    /// To a group of an Ethernet link, and no link protocol.
+    InnerGroup = "inner-group",
+    /// To a MAC address that an Ethernet link does not have.
+    InnerNotForUs = "inner-not-for-us",
     /// Outer header marked CE, inner not ECN-capable (RFC 6040 section 4.2).
     EcnViolation = "ecn-violation",
+    /// ARP or neighbour discovery from a link without link addresses.
+    LinkProtocol = "link-protocol",
+    /// Above the rate of the link's slow path.
+    RateSlowPath = "rate-slow-path",
     /// From a tunnel, with a source that its client does not own.
     ForgedSource = "forged-source",
     /// From an upstream, with a source that no host may have (RFC 1812 section 5.3.7).

@@ -23,7 +23,7 @@ pub(crate) struct Verified<'t> {
 #[inline]
 pub(crate) fn key<'t>(inner: &Inner<'t>) -> (Option<&'t Fib4>, u32) {
     match inner.from {
-        Ingress::Tunnel(_) => (Some(&inner.tables.owners), inner.source),
+        Ingress::Tunnel(_) => (Some(&inner.tables.owners.v4), inner.source),
         // The owner of an upstream's source does not matter: no table is no work.
         Ingress::Upstream(_) => (None, inner.source),
     }

@@ -6,6 +6,7 @@ use tp_wire::EtherType;
 
 use crate::packet::Packet;
 use crate::police::Admitted;
+use crate::tunnel::Payload;
 use crate::verdict::{DropReason, Verdict};
 
 /// Gives the packet its new headers.
@@ -13,14 +14,18 @@ use crate::verdict::{DropReason, Verdict};
 pub(crate) fn write(admitted: Admitted<'_>, packet: &mut Packet<'_>) -> Verdict {
     let fitted = admitted.0;
     let link_len = fitted.link.len();
+    let encap = &fitted.way.link().encap;
     // Always there: `fit` measured it.
-    let Some(headers) = packet.push(link_len + usize::from(fitted.total_len - fitted.len)) else {
+    let Some((headers, inner)) = packet.push_split(link_len + encap.overhead()) else {
         return Verdict::Drop(DropReason::NoHeadroom);
     };
+    let payload = Payload {
+        ethertype: EtherType::IPV4,
+        ecn: fitted.ecn,
+        packet: inner,
+    };
     let (link, outer) = headers.split_at_mut(link_len);
-    fitted.link.write(EtherType::IPV4.0, link);
-    if let Some(to) = fitted.way.receiver() {
-        to.tunnel.encap.write(fitted.total_len, fitted.ecn, outer);
-    }
+    fitted.link.write(encap.ethertype(&payload).0, link);
+    encap.write(&payload, outer);
     Verdict::Transmit(fitted.link.port)
 }

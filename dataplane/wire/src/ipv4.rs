@@ -21,6 +21,10 @@ impl Protocol {
     pub const IPV6: Self = Self(41);
     /// GRE.
     pub const GRE: Self = Self(47);
+    /// ICMPv6 (RFC 4443).
+    pub const ICMPV6: Self = Self(58);
+    /// SCTP.
+    pub const SCTP: Self = Self(132);
 }
 
 /// The ECN field (RFC 3168 section 5).

@@ -16,7 +16,7 @@ mod mac;
 pub use ethernet::{EtherType, Frame as EthernetFrame, VlanTag};
 pub use gre::{Flags as GreFlags, Packet as GrePacket};
 pub use ipv4::{Ecn, Packet as Ipv4Packet, Protocol};
-pub use ipv6::is_ipv6;
+pub use ipv6::{Packet as Ipv6Packet, is_ipv6};
 pub use mac::{MacAddr, MacParseError};
 
 /// Why bytes are not the header that a view was asked for.

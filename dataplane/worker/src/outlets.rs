@@ -41,9 +41,9 @@ impl Outlets {
     pub(crate) fn carry_out(&mut self, frame: Frame, verdict: Verdict) {
         match verdict {
             Verdict::Transmit(port) => self.send(port, frame),
-            Verdict::Punt => match self.punts.push(frame) {
+            Verdict::Punt(to) => match self.punts.push((to, frame)) {
                 Ok(()) => self.counters.add_punted(1),
-                Err(frame) => self.discard(frame, DropReason::PuntQueueFull),
+                Err((_, frame)) => self.discard(frame, DropReason::PuntQueueFull),
             },
             // The pipeline counted it with its reason.
             Verdict::Drop(_) => self.magazine.free(frame),

@@ -10,7 +10,8 @@ use crossbeam_queue::ArrayQueue;
 use rustix::io::Errno;
 use tp_pipeline::abi::MAX_PORTS;
 use tp_pipeline::{
-    Context, DropReason, Meters, Nanos, Packet, Pipeline, PortId, Snapshot, Verdict, WorkerCounters,
+    Context, DropReason, Meters, Nanos, Packet, Pipeline, PortId, PuntTo, Snapshot, Verdict,
+    WorkerCounters,
 };
 use tp_xsk::{Burst, Frame, Region, Socket};
 
@@ -20,8 +21,9 @@ use crate::outlets::Outlets;
 use crate::report::{SocketReport, WorkerReport};
 use crate::sleep::Bed;
 
-/// Frames of packets for the kernel; whoever takes them out gives the frames back to the depot.
-pub type Punts = ArrayQueue<Frame>;
+/// Frames of packets for the kernel, and by which device it gets them; whoever takes them out gives
+/// the frames back to the depot.
+pub type Punts = ArrayQueue<(PuntTo, Frame)>;
 /// Finished frames that the worker shall send out of a port.
 pub type Submissions = ArrayQueue<(PortId, Frame)>;
 

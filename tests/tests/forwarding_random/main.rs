@@ -149,8 +149,13 @@ impl Comparison {
     /// A comparison of packets that are all dropped for the same reason would prove nothing.
     fn assert_that_all_was_seen(&self) {
         println!("{:#?}", self.seen);
-        // A default route is always there; the last four are the worker's.
+        // IPv4 in GRE and IPIP only; a default route is always there; the last four are the worker's.
         let unreachable = [
+            DropReason::UdpChecksum,
+            DropReason::InnerGroup,
+            DropReason::InnerNotForUs,
+            DropReason::LinkProtocol,
+            DropReason::RateSlowPath,
             DropReason::NoRoute,
             DropReason::Blackhole,
             DropReason::NoPort,

@@ -103,7 +103,10 @@ pub(crate) fn process(
     now: u64,
     burst: &[Received],
 ) -> (Vec<Outcome>, Counts) {
-    let (meters, counters) = (Meters::new(SLOTS, SLOTS), WorkerCounters::new(SLOTS, SLOTS));
+    let (meters, counters) = (
+        Meters::new(SLOTS, SLOTS, SLOTS),
+        WorkerCounters::new(SLOTS, SLOTS),
+    );
     let context = Context {
         snapshot,
         meters: &meters,
@@ -117,7 +120,7 @@ pub(crate) fn process(
         .zip(burst)
         .map(|(chunk, r)| Packet::new(chunk, r.headroom, r.frame.len()).unwrap())
         .collect();
-    let mut verdicts = vec![Verdict::Punt; packets.len()];
+    let mut verdicts = vec![Verdict::Drop(DropReason::BadMetadata); packets.len()];
     Pipeline::new().process(&context, &mut packets, &mut verdicts);
     let outcomes = packets
         .iter()
@@ -132,6 +135,6 @@ fn outcome(packet: &Packet<'_>, verdict: Verdict) -> Outcome {
             Outcome::Transmit(u16::try_from(port.0).unwrap(), packet.bytes().to_vec())
         }
         Verdict::Drop(reason) => Outcome::Drop(reason),
-        Verdict::Punt => panic!("no route of these configurations leads to the kernel"),
+        Verdict::Punt(_) => panic!("no route of these configurations leads to the kernel"),
     }
 }

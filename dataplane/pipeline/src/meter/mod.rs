@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use crossbeam_utils::CachePadded;
 
 use crate::context::Nanos;
-use crate::tables::{ClientSlot, TunnelSlot};
+use crate::tables::{ClientSlot, TunnelSlot, UpstreamSlot};
 
 /// Ticks of a nanosecond, as a shift.
 const TICK_SHIFT: u32 = 7;
@@ -86,41 +86,59 @@ pub(crate) enum Direction {
     ToClient = 1,
 }
 
-/// The fill levels of all meters: by (client, direction) and (tunnel, direction).
+/// A client's or tunnel's two meters, by [`Direction`].
+type Pair = [Meter; 2];
+
+/// A tunnel's meters: of what is forwarded, and of what goes to the kernel.
+#[derive(Debug, Default)]
+struct TunnelMeters {
+    forwarding: Pair,
+    slow_path: Meter,
+}
+
+/// The fill levels of all meters: by (client, direction) and (tunnel, direction), and of the slow
+/// path by link.
 ///
 /// Rates are not here but in the tables: a change of rate keeps the level.
 #[derive(Debug)]
 pub struct Meters {
     // Padded: two clients served by two workers never contend for a cache line.
-    clients: Box<[CachePadded<[Meter; 2]>]>,
-    tunnels: Box<[CachePadded<[Meter; 2]>]>,
+    clients: Box<[CachePadded<Pair>]>,
+    tunnels: Box<[CachePadded<TunnelMeters>]>,
+    upstreams: Box<[CachePadded<Meter>]>,
 }
 
 impl Meters {
     /// Full buckets for slots below these numbers.
     #[must_use]
-    pub fn new(clients: usize, tunnels: usize) -> Self {
-        let full = |n| (0..n).map(|_| CachePadded::default()).collect();
+    pub fn new(clients: usize, tunnels: usize, upstreams: usize) -> Self {
         Self {
             clients: full(clients),
             tunnels: full(tunnels),
+            upstreams: full(upstreams),
         }
     }
 
     /// Fills a client's buckets: its slot is about to be used again.
     pub fn reset_client(&self, slot: ClientSlot) {
-        self.clients
-            .get(slot.index())
-            .iter()
-            .for_each(|pair| reset(pair));
+        if let Some(pair) = self.clients.get(slot.index()) {
+            pair.iter().for_each(Meter::reset);
+        }
     }
 
     /// Fills a tunnel's buckets: its slot is about to be used again.
     pub fn reset_tunnel(&self, slot: TunnelSlot) {
-        self.tunnels
-            .get(slot.index())
-            .iter()
-            .for_each(|pair| reset(pair));
+        if let Some(tunnel) = self.tunnels.get(slot.index()) {
+            tunnel.forwarding.iter().for_each(Meter::reset);
+            tunnel.slow_path.reset();
+        }
+    }
+
+    /// Fills an upstream's bucket: its slot is about to be used again.
+    pub fn reset_upstream(&self, slot: UpstreamSlot) {
+        if let Some(meter) = self.upstreams.get(slot.index()) {
+            meter.reset();
+        }
     }
 
     #[inline]
@@ -134,13 +152,12 @@ impl Meters {
     pub(crate) fn tunnel(&self, slot: TunnelSlot, direction: Direction) -> Option<&Meter> {
         self.tunnels
             .get(slot.index())
-            .map(|pair| &pair[direction as usize])
+            .map(|tunnel| &tunnel.forwarding[direction as usize])
     }
 }
 
-fn reset(pair: &[Meter; 2]) {
-    pair.iter()
-        .for_each(|meter| meter.paid_until.store(0, Relaxed));
+fn full<T: Default>(slots: usize) -> Box<[CachePadded<T>]> {
+    (0..slots).map(|_| CachePadded::default()).collect()
 }
 
 /// One bucket's level.
@@ -152,6 +169,10 @@ pub(crate) struct Meter {
 }
 
 impl Meter {
+    fn reset(&self) {
+        self.paid_until.store(0, Relaxed);
+    }
+
     /// Whether a packet would be admitted.
     #[inline]
     pub(crate) fn admits(&self, spec: MeterSpec, now: Nanos, bytes: u16) -> bool {

@@ -1,72 +1,74 @@
 //! GRE version 0 (RFC 2784) with an optional key (RFC 2890).
 
-use std::net::Ipv4Addr;
+use tp_wire::{Error, EtherType, GreFlags, GrePacket, Protocol};
 
-use tp_wire::{Ecn, Error, EtherType, GreFlags, GrePacket, Protocol};
-
-use super::outer::{self, Outer};
+use super::outer::{Ends, Outer, Payload};
 use crate::verdict::DropReason;
-
-/// Without a key.
-const PLAIN_LEN: usize = 4;
-/// With a key.
-const KEYED_LEN: usize = 8;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Gre {
-    outer: Outer,
+    pub(super) outer: Outer,
     header: Header,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Header {
-    Plain([u8; PLAIN_LEN]),
-    Keyed([u8; KEYED_LEN]),
-}
-
 impl Gre {
-    pub(super) fn new(
-        local: Ipv4Addr,
-        remote: Ipv4Addr,
-        key: Option<u32>,
-        ttl: u8,
-        dscp: u8,
-    ) -> Self {
-        let [t0, t1] = EtherType::IPV4.0.to_be_bytes();
-        let header = match key {
-            None => Header::Plain([0, 0, t0, t1]),
-            Some(key) => {
-                let [f0, f1] = GreFlags::KEY.to_be_bytes();
-                let [k0, k1, k2, k3] = key.to_be_bytes();
-                Header::Keyed([f0, f1, t0, t1, k0, k1, k2, k3])
-            }
-        };
+    pub(super) fn new(ends: &Ends, key: Option<u32>) -> Self {
         Self {
-            outer: Outer::new(local, remote, Protocol::GRE, ttl, dscp),
-            header,
+            outer: Outer::new(ends),
+            header: Header::new(key),
         }
     }
 
     #[inline]
     pub(super) fn overhead(&self) -> usize {
-        outer::LEN
-            + match self.header {
-                Header::Plain(_) => PLAIN_LEN,
-                Header::Keyed(_) => KEYED_LEN,
-            }
+        self.outer.len() + self.header.len()
     }
 
     #[inline]
-    pub(super) fn write(&self, total_len: u16, ecn: Ecn, out: &mut [u8]) {
-        // The caller made room for exactly the overhead.
-        let Some((header, gre)) = out.split_first_chunk_mut() else {
-            return;
-        };
-        self.outer.write(total_len, ecn, header);
-        match &self.header {
-            Header::Plain(bytes) => gre.copy_from_slice(bytes),
-            Header::Keyed(bytes) => gre.copy_from_slice(bytes),
+    pub(super) fn write(&self, payload: &Payload<'_>, out: &mut [u8]) {
+        let rest = self.outer.write(Protocol::GRE, payload, out);
+        self.header.write(payload.ethertype, rest);
+    }
+}
+
+/// A GRE header but for its protocol type.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Header {
+    Plain,
+    Keyed([u8; 4]),
+}
+
+impl Header {
+    /// No key is not key 0.
+    pub(super) fn new(key: Option<u32>) -> Self {
+        key.map_or(Self::Plain, |key| Self::Keyed(key.to_be_bytes()))
+    }
+
+    /// Length in bytes.
+    #[inline]
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Plain => 4,
+            Self::Keyed(_) => 8,
         }
+    }
+
+    /// Writes the header into the front of `out`; returns the rest.
+    #[inline]
+    pub(super) fn write<'o>(&self, protocol_type: EtherType, out: &'o mut [u8]) -> &'o mut [u8] {
+        // The caller made room for the overhead.
+        let Some((header, rest)) = out.split_at_mut_checked(self.len()) else {
+            return &mut [];
+        };
+        let [t0, t1] = protocol_type.0.to_be_bytes();
+        match self {
+            Self::Plain => header.copy_from_slice(&[0, 0, t0, t1]),
+            Self::Keyed([k0, k1, k2, k3]) => {
+                let [f0, f1] = GreFlags::KEY.to_be_bytes();
+                header.copy_from_slice(&[f0, f1, t0, t1, *k0, *k1, *k2, *k3]);
+            }
+        }
+        rest
     }
 }
 
@@ -92,15 +94,21 @@ pub(super) fn open(payload: &[u8], header_len: usize) -> Result<(), DropReason> 
 #[cfg(test)]
 mod tests {
     use etherparse::{IpNumber, Ipv4Header};
+    use tp_wire::Ecn;
 
     use super::*;
 
     /// What [`Gre::write`] gives for an inner packet of 100 bytes.
     fn written(key: Option<u32>) -> Vec<u8> {
-        let gre = Gre::new([192, 0, 2, 1].into(), [198, 51, 100, 9].into(), key, 64, 0);
+        let ends = Ends::new([192, 0, 2, 1].into(), [198, 51, 100, 9].into(), 64, 0).unwrap();
+        let gre = Gre::new(&ends, key);
         let mut out = vec![0xff; gre.overhead()];
-        let total_len = u16::try_from(out.len() + 100).unwrap();
-        gre.write(total_len, Ecn::NotEct, &mut out);
+        let payload = Payload {
+            ethertype: EtherType::IPV4,
+            ecn: Ecn::NotEct,
+            packet: &[0; 100],
+        };
+        gre.write(&payload, &mut out);
         out
     }
 

@@ -1,33 +1,34 @@
-//! IP in IP (RFC 2003): the inner packet follows the outer header.
+//! IP in IP: RFC 2003, RFC 4213 and RFC 2473; the inner packet follows the outer header.
 
-use std::net::Ipv4Addr;
+use tp_wire::{EtherType, Protocol};
 
-use tp_wire::{Ecn, Protocol};
-
-use super::outer::{self, Outer};
+use super::outer::{Ends, Outer, Payload};
 use crate::verdict::DropReason;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Ipip {
-    outer: Outer,
+    pub(super) outer: Outer,
 }
 
 impl Ipip {
-    pub(super) const OVERHEAD: usize = outer::LEN;
-
-    pub(super) fn new(local: Ipv4Addr, remote: Ipv4Addr, ttl: u8, dscp: u8) -> Self {
+    pub(super) fn new(ends: &Ends) -> Self {
         Self {
-            outer: Outer::new(local, remote, Protocol::IPIP, ttl, dscp),
+            outer: Outer::new(ends),
         }
     }
 
     #[inline]
-    pub(super) fn write(&self, total_len: u16, ecn: Ecn, out: &mut [u8]) {
-        // The caller made room for exactly the overhead.
-        let Some(header) = out.first_chunk_mut() else {
-            return;
+    pub(super) fn overhead(&self) -> usize {
+        self.outer.len()
+    }
+
+    #[inline]
+    pub(super) fn write(&self, payload: &Payload<'_>, out: &mut [u8]) {
+        let protocol = match payload.ethertype {
+            EtherType::IPV6 => Protocol::IPV6,
+            _ => Protocol::IPIP,
         };
-        self.outer.write(total_len, ecn, header);
+        self.outer.write(protocol, payload, out);
     }
 }
 
@@ -43,6 +44,7 @@ pub(super) fn open(header_len: usize) -> Result<(), DropReason> {
 #[cfg(test)]
 mod tests {
     use etherparse::{IpDscp, IpEcn, IpNumber, Ipv4Header};
+    use tp_wire::Ecn;
 
     use super::*;
 
@@ -50,9 +52,14 @@ mod tests {
     fn the_header_is_what_etherparse_builds() {
         let (local, remote) = ([192, 0, 2, 1], [198, 51, 100, 9]);
         for (ecn, inner_len) in [(Ecn::NotEct, 20), (Ecn::Ce, 1480), (Ecn::Ect0, 65515)] {
-            let ipip = Ipip::new(local.into(), remote.into(), 255, 63);
-            let mut out = [0xff; Ipip::OVERHEAD];
-            ipip.write(20 + inner_len, ecn, &mut out);
+            let ipip = Ipip::new(&Ends::new(local.into(), remote.into(), 255, 63).unwrap());
+            let mut out = [0xff; 20];
+            let payload = Payload {
+                ethertype: EtherType::IPV4,
+                ecn,
+                packet: &vec![0; usize::from(inner_len)],
+            };
+            ipip.write(&payload, &mut out);
 
             let mut expected =
                 Ipv4Header::new(inner_len, 255, IpNumber::IPV4, local, remote).unwrap();

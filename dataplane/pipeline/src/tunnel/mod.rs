@@ -6,37 +6,45 @@
 mod gre;
 mod ipip;
 mod outer;
+mod outer4;
+mod outer6;
 
-use std::net::Ipv4Addr;
-
-use tp_wire::{Ecn, Protocol};
+use tp_wire::{EtherType, Protocol};
 
 use crate::verdict::DropReason;
 use gre::Gre;
 use ipip::Ipip;
+pub use outer::Ends;
+pub(crate) use outer::Payload;
 
-/// The outer headers of a tunnel, prebuilt; only length, ECN and checksum are missing.
+/// What stands between link header and inner packet, prebuilt; only what depends on the packet is missing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Encap(Kind);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Kind {
+    Bare,
     Ipip(Ipip),
     Gre(Gre),
 }
 
 impl Encap {
-    /// IP in IP (RFC 2003). `local` is the portal's address, `remote` the client's; `dscp` is 0-63
-    /// (higher bits are ignored).
+    /// Nothing: the inner packet follows the link header.
     #[must_use]
-    pub fn ipip(local: Ipv4Addr, remote: Ipv4Addr, ttl: u8, dscp: u8) -> Self {
-        Self(Kind::Ipip(Ipip::new(local, remote, ttl, dscp)))
+    pub const fn bare() -> Self {
+        Self(Kind::Bare)
+    }
+
+    /// IP in IP (RFC 2003, RFC 4213, RFC 2473).
+    #[must_use]
+    pub fn ipip(ends: Ends) -> Self {
+        Self(Kind::Ipip(Ipip::new(&ends)))
     }
 
     /// GRE (RFC 2784), with a key (RFC 2890) or without: no key is not key 0.
     #[must_use]
-    pub fn gre(local: Ipv4Addr, remote: Ipv4Addr, key: Option<u32>, ttl: u8, dscp: u8) -> Self {
-        Self(Kind::Gre(Gre::new(local, remote, key, ttl, dscp)))
+    pub fn gre(ends: Ends, key: Option<u32>) -> Self {
+        Self(Kind::Gre(Gre::new(&ends, key)))
     }
 
     /// Bytes between link header and inner packet.
@@ -44,18 +52,29 @@ impl Encap {
     #[must_use]
     pub fn overhead(&self) -> usize {
         match &self.0 {
-            Kind::Ipip(_) => Ipip::OVERHEAD,
+            Kind::Bare => 0,
+            Kind::Ipip(ipip) => ipip.overhead(),
             Kind::Gre(gre) => gre.overhead(),
         }
     }
 
-    /// Writes the headers of an outer packet of `total_len` bytes, whose inner packet has this ECN
-    /// field, into `out`, which is [`Self::overhead`] long.
+    /// The type of what follows the link header, where this payload is behind.
     #[inline]
-    pub(crate) fn write(&self, total_len: u16, ecn: Ecn, out: &mut [u8]) {
+    pub(crate) fn ethertype(&self, payload: &Payload<'_>) -> EtherType {
         match &self.0 {
-            Kind::Ipip(ipip) => ipip.write(total_len, ecn, out),
-            Kind::Gre(gre) => gre.write(total_len, ecn, out),
+            Kind::Bare => payload.ethertype,
+            Kind::Ipip(ipip) => ipip.outer.ethertype(),
+            Kind::Gre(gre) => gre.outer.ethertype(),
+        }
+    }
+
+    /// Writes the headers of this payload into `out`, which is [`Self::overhead`] long.
+    #[inline]
+    pub(crate) fn write(&self, payload: &Payload<'_>, out: &mut [u8]) {
+        match &self.0 {
+            Kind::Bare => {}
+            Kind::Ipip(ipip) => ipip.write(payload, out),
+            Kind::Gre(gre) => gre.write(payload, out),
         }
     }
 }

@@ -1,51 +1,127 @@
-//! The outer IPv4 header that tunnel kinds share.
+//! Outer IP headers of either family.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
-use tp_wire::{Ecn, Protocol, checksum};
+use tp_wire::{Ecn, EtherType, Protocol};
 
-/// Length in bytes; the portal sends no options.
-pub(super) const LEN: usize = 20;
+use super::outer4::{self, Outer4};
+use super::outer6::{self, Outer6};
+use crate::flow;
 
-/// An outer header, complete but for total length, ECN and checksum.
-///
-/// Identification 0 with DF set: the packet is atomic (RFC 6864 section 4.1).
+/// The ends of a tunnel, of one family, and what its outer headers say besides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ends {
+    local: IpAddr,
+    remote: IpAddr,
+    ttl: u8,
+    dscp: u8,
+}
+
+impl Ends {
+    /// `local` is the portal's address, `remote` the far end's; `ttl` is the hop limit of IPv6 too;
+    /// `dscp` is 0-63 (higher bits are ignored). `None` if the addresses are of two families.
+    #[must_use]
+    pub fn new(local: IpAddr, remote: IpAddr, ttl: u8, dscp: u8) -> Option<Self> {
+        (local.is_ipv4() == remote.is_ipv4()).then_some(Self {
+            local,
+            remote,
+            ttl,
+            dscp,
+        })
+    }
+}
+
+/// What a packet that is to be carried says of its outer headers.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Payload<'p> {
+    pub(crate) ethertype: EtherType,
+    pub(crate) ecn: Ecn,
+    pub(crate) packet: &'p [u8],
+}
+
+impl Payload<'_> {
+    /// The hash of the flow that it is of.
+    #[inline]
+    pub(crate) fn flow_hash(&self) -> u32 {
+        flow::hash(self.ethertype, self.packet)
+    }
+}
+
+/// A prebuilt outer header.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Outer {
-    header: [u8; LEN],
-    /// Ones' complement sum of `header`, to which only the missing fields are added.
-    sum: u16,
+pub(super) enum Outer {
+    V4(Outer4),
+    V6(Outer6),
 }
 
 impl Outer {
-    pub(super) fn new(
-        local: Ipv4Addr,
-        remote: Ipv4Addr,
-        protocol: Protocol,
-        ttl: u8,
-        dscp: u8,
-    ) -> Self {
-        let mut header = [0; LEN];
-        header[0] = 0x45;
-        header[1] = dscp << 2;
-        header[6] = 0x40;
-        header[8] = ttl;
-        header[9] = protocol.0;
-        header[12..16].copy_from_slice(&local.octets());
-        header[16..20].copy_from_slice(&remote.octets());
-        Self {
-            header,
-            sum: checksum::sum(&header),
+    pub(super) fn new(ends: &Ends) -> Self {
+        match (ends.local, ends.remote) {
+            (IpAddr::V4(local), IpAddr::V4(remote)) => {
+                Self::V4(Outer4::new(local, remote, ends.ttl, ends.dscp))
+            }
+            (IpAddr::V6(local), IpAddr::V6(remote)) => {
+                Self::V6(Outer6::new(local, remote, ends.ttl, ends.dscp))
+            }
+            _ => unreachable!("ends are of one family"),
         }
     }
 
-    /// Writes the header of a packet of `total_len` bytes.
+    /// Length in bytes.
     #[inline]
-    pub(super) fn write(&self, total_len: u16, ecn: Ecn, out: &mut [u8; LEN]) {
-        *out = self.header;
-        out[1] |= ecn as u8;
-        out[2..4].copy_from_slice(&total_len.to_be_bytes());
-        let sum = u64::from(self.sum) + u64::from(total_len) + ecn as u64;
-        out[10..12].copy_from_slice(&(!checksum::fold(sum)).to_be_bytes());
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::V4(_) => outer4::LEN,
+            Self::V6(_) => outer6::LEN,
+        }
     }
+
+    /// The EtherType in front of it.
+    #[inline]
+    pub(super) fn ethertype(&self) -> EtherType {
+        match self {
+            Self::V4(_) => EtherType::IPV4,
+            Self::V6(_) => EtherType::IPV6,
+        }
+    }
+
+    /// Writes the header into the front of `out`, to be followed by the rest of `out` and then by
+    /// the payload; returns the rest.
+    #[inline]
+    pub(super) fn write<'o>(
+        &self,
+        protocol: Protocol,
+        payload: &Payload<'_>,
+        out: &'o mut [u8],
+    ) -> &'o mut [u8] {
+        match self {
+            Self::V4(outer) => {
+                let Some((header, rest)) = out.split_first_chunk_mut() else {
+                    return &mut [];
+                };
+                let total_len = narrow(outer4::LEN + rest.len() + payload.packet.len());
+                outer.write(protocol, total_len, payload.ecn, header);
+                rest
+            }
+            Self::V6(outer) => {
+                let Some((header, rest)) = out.split_first_chunk_mut() else {
+                    return &mut [];
+                };
+                let payload_len = narrow(rest.len() + payload.packet.len());
+                let hash = payload.flow_hash();
+                outer.write(protocol, payload_len, payload.ecn, hash, header);
+                rest
+            }
+        }
+    }
+}
+
+/// A length as headers hold it.
+#[inline]
+#[allow(
+    clippy::cast_possible_truncation,
+    reason = "at most a port's MTU: `fit` and `originate` drop what is longer"
+)]
+pub(super) const fn narrow(len: usize) -> u16 {
+    len as u16
 }

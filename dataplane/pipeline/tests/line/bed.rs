@@ -12,9 +12,9 @@ use std::sync::Arc;
 
 use tp_fib::{Change, Fib4, NextHopId, Prefix4};
 use tp_pipeline::{
-    Client, ClientSlot, Context, DropReason, Encap, LinkCounts, LinkHeader, Meters, Nanos, NextHop,
-    Packet, Pipeline, Port, PortId, Rates, Snapshot, Tables, Tag, Tunnel, TunnelSlot, Upstream,
-    UpstreamSlot, Verdict, VfibId, WorkerCounters, abi::Meta,
+    Client, ClientSlot, Context, DropReason, Encap, Ends, Link, LinkCounts, LinkHeader, Meters,
+    Nanos, NextHop, Owners, Packet, Pipeline, Port, PortId, Rates, Snapshot, Tables, Tag, Tunnel,
+    TunnelSlot, Upstream, UpstreamSlot, Verdict, Vfib, VfibId, WorkerCounters, abi::Meta,
 };
 
 use crate::packets::Arrival;
@@ -103,7 +103,7 @@ impl Bed {
         Self {
             current: tables(),
             retiring: None,
-            meters: Meters::new(2, 4),
+            meters: Meters::new(2, 4, 2),
             counters: WorkerCounters::new(2, 4),
             now: Nanos(1_000_000_000),
             headroom: 256,
@@ -159,7 +159,7 @@ impl Bed {
             .zip(arrivals)
             .map(|((chunk, start), a)| Packet::new(chunk, *start, a.frame.len()).unwrap())
             .collect();
-        let mut verdicts = vec![Verdict::Punt; packets.len()];
+        let mut verdicts = vec![Verdict::Drop(DropReason::BadMetadata); packets.len()];
         let snapshot = Snapshot {
             current: Arc::new(self.current.clone()),
             retiring: self.retiring.clone().map(Arc::new),
@@ -255,9 +255,28 @@ pub(crate) fn tables() -> Tables {
             });
             2
         ],
-        vfibs: vec![first, second],
+        vfibs: vec![vfib(first), vfib(second)],
         next_hops,
-        owners: Fib4::default().with(&[set([10, 1, 0, 0], 16, 0), set([10, 2, 0, 0], 16, 1)]),
+        owners: Owners {
+            v4: Fib4::default().with(&[set([10, 1, 0, 0], 16, 0), set([10, 2, 0, 0], 16, 1)]),
+            ..Owners::default()
+        },
+    }
+}
+
+fn vfib(v4: Fib4) -> Vfib {
+    Vfib {
+        v4,
+        ..Vfib::default()
+    }
+}
+
+fn link(egress: Option<LinkHeader>, encap: Encap) -> Link {
+    Link {
+        egress,
+        encap,
+        ethernet: None,
+        local: None,
     }
 }
 
@@ -265,7 +284,10 @@ fn upstream(slot: u32) -> Upstream {
     Upstream {
         tag: Tag(tag(slot)),
         vfib: VfibId(slot),
-        egress: LinkHeader::new(UPSTREAM_PORT, &upstream_link(slot)),
+        link: link(
+            LinkHeader::new(UPSTREAM_PORT, &upstream_link(slot)),
+            Encap::bare(),
+        ),
     }
 }
 
@@ -273,23 +295,20 @@ fn tunnel(slot: u32, client: u32, vfib: u32, encap: Encap) -> Tunnel {
     Tunnel {
         tag: Tag(tag(slot)),
         client: ClientSlot(client),
-        vfib: VfibId(vfib),
-        encap,
-        egress: LinkHeader::new(CLIENT_PORT, &tunnel_link(slot)),
+        vfib: Some(VfibId(vfib)),
+        link: link(LinkHeader::new(CLIENT_PORT, &tunnel_link(slot)), encap),
         rates: Rates::default(),
     }
 }
 
 fn gre(slot: usize, key: Option<u32>) -> Encap {
-    Encap::gre(
-        LOCAL.into(),
-        REMOTES[slot].into(),
-        key,
-        OUTER_TTL,
-        OUTER_DSCP,
-    )
+    Encap::gre(ends(REMOTES[slot]), key)
 }
 
 fn ipip(slot: usize) -> Encap {
-    Encap::ipip(LOCAL.into(), REMOTES[slot].into(), OUTER_TTL, OUTER_DSCP)
+    Encap::ipip(ends(REMOTES[slot]))
+}
+
+pub(crate) fn ends(remote: [u8; 4]) -> Ends {
+    Ends::new(LOCAL.into(), remote.into(), OUTER_TTL, OUTER_DSCP).unwrap()
 }

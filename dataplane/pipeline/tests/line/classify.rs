@@ -3,7 +3,7 @@
 use tp_pipeline::DropReason::StaleIngress;
 use tp_pipeline::{Encap, LinkCounts, Tag};
 
-use crate::bed::{Bed, C0, CLIENT_PORT, LOCAL, UPSTREAM_PORT, WORLD, tables};
+use crate::bed::{Bed, C0, CLIENT_PORT, UPSTREAM_PORT, WORLD, ends, tables};
 use crate::packets::{Arrival, Inner};
 
 fn to_client() -> Arrival {
@@ -56,8 +56,7 @@ fn a_link_that_only_the_retiring_tables_know_is_forwarded_by_them_alone() {
     let mut bed = Bed::new();
     let mut old = tables();
     old.upstreams[0].as_mut().unwrap().tag = Tag(5);
-    old.tunnels[0].as_mut().unwrap().encap =
-        Encap::ipip(LOCAL.into(), [100, 64, 0, 1].into(), 9, 0);
+    old.tunnels[0].as_mut().unwrap().link.encap = Encap::ipip(ends([100, 64, 0, 1]));
     bed.retiring = Some(old);
 
     let new_way = bed.send(&to_client());
@@ -74,7 +73,7 @@ fn a_link_that_only_the_retiring_tables_know_is_forwarded_by_them_alone() {
 fn a_link_that_both_tables_know_is_forwarded_by_the_current_ones() {
     let mut bed = Bed::new();
     let mut old = tables();
-    old.upstreams[0].as_mut().unwrap().egress = None;
+    old.upstreams[0].as_mut().unwrap().link.egress = None;
     bed.retiring = Some(old);
     bed.send(&from_client()).leaves_by(UPSTREAM_PORT);
 }

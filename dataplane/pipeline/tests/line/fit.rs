@@ -41,8 +41,8 @@ fn a_ttl_of_0_or_1_is_exceeded() {
 #[test]
 fn a_way_out_whose_neighbour_is_unknown_is_unresolved() {
     let mut bed = Bed::new();
-    bed.upstream(0).egress = None;
-    bed.tunnel(0).egress = None;
+    bed.upstream(0).link.egress = None;
+    bed.tunnel(0).link.egress = None;
     bed.drops_as(NeighbourUnresolved, &outward(any()));
     bed.drops_as(NeighbourUnresolved, &inward(0, any()));
     // The TTL is judged first, the length later.
@@ -132,7 +132,7 @@ fn a_packet_that_does_not_fit_is_charged_to_nobody() {
     // One byte a second: what is charged stays charged.
     bed.client(1).rates.from_client = MeterSpec::new(8, 60);
     bed.drops_as(TtlExceeded, &outward(Inner { ttl: 1, ..any() }));
-    bed.upstream(0).egress.take();
+    bed.upstream(0).link.egress.take();
     bed.drops_as(NeighbourUnresolved, &outward(any()));
     bed.current.upstreams = crate::bed::tables().upstreams;
     bed.current.ports[1] = Some(Port { mtu: 59 });

@@ -50,7 +50,7 @@ fn metadata_of_another_layout_or_port_is_bad() {
         |m| m.magic = 0x5451,
         |m| m.port = 5,
         |m| m.ingress = 0,
-        |m| m.ingress = 6,
+        |m| m.ingress = 8,
         |m| m.ingress = 255,
     ];
     for change in changes {

@@ -166,7 +166,7 @@ fn a_packet_longer_than_the_bucket_is_deep_never_passes() {
 #[test]
 fn a_rate_without_a_meter_lets_nothing_pass() {
     let mut bed = Bed::new();
-    bed.meters = Meters::new(0, 0);
+    bed.meters = Meters::new(0, 0, 0);
     bed.send(&outward()).leaves_by(UPSTREAM_PORT);
     bed.tunnel(1).rates.to_client = two();
     bed.client(1).rates.from_client = two();

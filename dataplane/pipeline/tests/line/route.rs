@@ -1,7 +1,7 @@
 //! Which way does it leave?
 
 use tp_pipeline::DropReason::{Blackhole, NoClientRoute, NoRoute};
-use tp_pipeline::{LinkCounts, Verdict, VfibId};
+use tp_pipeline::{LinkCounts, PuntTo, Verdict, VfibId};
 
 use crate::bed::{
     BACK_OUT, BLACKHOLE, Bed, C0, C1, CLIENT_PORT, NO_TUNNEL, PUNT, REMOTES, UPSTREAM_PORT, WORLD,
@@ -31,7 +31,7 @@ fn a_client_without_a_route_is_told_so() {
 #[test]
 fn a_table_that_is_not_there_has_no_route() {
     let mut bed = Bed::new();
-    bed.tunnel(0).vfib = VfibId(99);
+    bed.tunnel(0).vfib = Some(VfibId(99));
     bed.upstream(0).vfib = VfibId(99);
     bed.drops_as(NoRoute, &first(WORLD));
     bed.drops_as(NoClientRoute, &from_upstream(0, C0));
@@ -78,7 +78,7 @@ fn a_punted_packet_is_its_inner_packet_as_it_came() {
     };
     let arrival = Arrival::gre(0, &[0x20, 0, 0x08, 0, 0, 0, 0, 7], &inner.bytes());
     let seen = bed.send(&arrival.padded(9));
-    assert_eq!(seen.verdict, Verdict::Punt);
+    assert_eq!(seen.verdict, Verdict::Punt(PuntTo::Tun));
     assert_eq!(seen.bytes, inner.bytes());
 
     let inner = Inner {
@@ -86,7 +86,7 @@ fn a_punted_packet_is_its_inner_packet_as_it_came() {
         ..Inner::new(WORLD, PUNT)
     };
     let seen = bed.send(&Arrival::from_upstream(0, &inner.bytes()));
-    assert_eq!(seen.verdict, Verdict::Punt);
+    assert_eq!(seen.verdict, Verdict::Punt(PuntTo::Tun));
     assert_eq!(seen.bytes, inner.bytes());
 }
 

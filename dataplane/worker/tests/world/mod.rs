@@ -9,8 +9,9 @@ use arc_swap::ArcSwap;
 use tp_fib::{Change, Fib4, NextHopId, Prefix4};
 use tp_pipeline::abi::{IngressKind, META_MAGIC, Meta};
 use tp_pipeline::{
-    Client, ClientSlot, DropReason, Encap, LinkHeader, Meters, NextHop, Port, PortId, Rates,
-    Snapshot, Tables, Tag, Tunnel, TunnelSlot, Upstream, VfibId, WorkerCounters,
+    Client, ClientSlot, DropReason, Encap, Ends, Link, LinkHeader, Meters, NextHop, Owners, Port,
+    PortId, Rates, Snapshot, Tables, Tag, Tunnel, TunnelSlot, Upstream, Vfib, VfibId,
+    WorkerCounters,
 };
 use tp_worker::{Clock, Shared, Worker, WorkerConfig};
 use tp_xsk::{ChunkSize, KernelSide, Pages, Region, RegionConfig, RingSizes, Socket};
@@ -47,7 +48,7 @@ impl World {
             current: Arc::clone(&tables),
             retiring: None,
         }));
-        let meters = Arc::new(Meters::new(1, 1));
+        let meters = Arc::new(Meters::new(1, 1, 1));
         let counters = Arc::new(WorkerCounters::new(1, 1));
         let (inside, upstream) = socket(&region);
         let (outside, client) = socket(&region);
@@ -166,27 +167,44 @@ pub(crate) fn inner_frame() -> Vec<u8> {
 fn tables(client_route: NextHop) -> Tables {
     let link = |port, far: u8| LinkHeader::new(port, &[2, 0, 0, 0, 0, far, 2, 0, 0, 0, 0, 1]);
     let host = Prefix4::new(Ipv4Addr::from(DESTINATION), 32).unwrap();
+    let to_host = Fib4::default().with(&[Change::Set(host, NextHopId(0))]);
+    let ends = Ends::new(PORTAL.into(), FAR_END.into(), 64, 0).unwrap();
     Tables {
         generation: 1,
         ports: vec![Some(Port { mtu: 1500 }), Some(Port { mtu: 1500 })],
         upstreams: vec![Some(Upstream {
             tag: Tag(1),
             vfib: VfibId(0),
-            egress: link(UPSTREAM_PORT, 9),
+            link: Link {
+                egress: link(UPSTREAM_PORT, 9),
+                encap: Encap::bare(),
+                ethernet: None,
+                local: None,
+            },
         })],
         tunnels: vec![Some(Tunnel {
             tag: Tag(1),
             client: ClientSlot(0),
-            vfib: VfibId(0),
-            encap: Encap::gre(PORTAL, FAR_END, Some(1), 64, 0),
-            egress: link(CLIENT_PORT, 8),
+            vfib: Some(VfibId(0)),
+            link: Link {
+                egress: link(CLIENT_PORT, 8),
+                encap: Encap::gre(ends, Some(1)),
+                ethernet: None,
+                local: None,
+            },
             rates: Rates::default(),
         })],
         clients: vec![Some(Client {
             rates: Rates::default(),
         })],
-        vfibs: vec![Fib4::default().with(&[Change::Set(host, NextHopId(0))])],
+        vfibs: vec![Vfib {
+            v4: to_host.clone(),
+            ..Vfib::default()
+        }],
         next_hops: vec![client_route],
-        owners: Fib4::default().with(&[Change::Set(host, NextHopId(0))]),
+        owners: Owners {
+            v4: to_host,
+            ..Owners::default()
+        },
     }
 }

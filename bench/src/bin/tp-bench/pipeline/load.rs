@@ -7,8 +7,9 @@ use tp_bench::{FrameSpec, LINK_LEN, Outer, Template, TemplateError, TunnelKind};
 use tp_fib::{Change, Fib4, NextHopId, Prefix4};
 use tp_pipeline::abi::{IngressKind, META_MAGIC, Meta};
 use tp_pipeline::{
-    Client, ClientSlot, Encap, LinkHeader, MeterSpec, Meters, NextHop, Port, PortId, Rates,
-    Snapshot, Tables, Tag, Tunnel, TunnelSlot, Upstream, UpstreamSlot, VfibId, WorkerCounters,
+    Client, ClientSlot, Encap, Ends, Link, LinkHeader, MeterSpec, Meters, NextHop, Owners, Port,
+    PortId, Rates, Snapshot, Tables, Tag, Tunnel, TunnelSlot, Upstream, UpstreamSlot, Vfib, VfibId,
+    WorkerCounters,
 };
 use tp_wire::MacAddr;
 
@@ -75,7 +76,7 @@ impl Load {
 
     /// Full meters. Each clock needs its own: they remember the time at which they were charged.
     pub(crate) fn meters(&self) -> Meters {
-        Meters::new(self.tunnels, self.tunnels)
+        Meters::new(self.tunnels, self.tunnels, 1)
     }
 
     /// Counters at 0.
@@ -118,12 +119,16 @@ fn tables(case: &Case) -> Tables {
     let tunnel = |t: u32| Tunnel {
         tag: TAG,
         client: ClientSlot(t),
-        vfib: VfibId(0),
-        encap: match case.encapsulation {
-            Encapsulation::Gre4 => Encap::gre(PORTAL, remote(t), None, OUTER_TTL, 0),
-            Encapsulation::Ipip4 => Encap::ipip(PORTAL, remote(t), OUTER_TTL, 0),
+        vfib: Some(VfibId(0)),
+        link: Link {
+            egress: header(CLIENT_PORT, GATEWAY, PORTAL_CLIENT),
+            encap: match case.encapsulation {
+                Encapsulation::Gre4 => Encap::gre(ends(t), None),
+                Encapsulation::Ipip4 => Encap::ipip(ends(t)),
+            },
+            ethernet: None,
+            local: None,
         },
-        egress: link(CLIENT_PORT, GATEWAY, PORTAL_CLIENT),
         rates: Rates::default(),
     };
     let to = |route: u32| NextHopId(1 + tunnel_of(case, route));
@@ -139,17 +144,33 @@ fn tables(case: &Case) -> Tables {
         upstreams: vec![Some(Upstream {
             tag: TAG,
             vfib: VfibId(0),
-            egress: link(UPSTREAM_PORT, ROUTER, PORTAL_UPSTREAM),
+            link: Link {
+                egress: header(UPSTREAM_PORT, ROUTER, PORTAL_UPSTREAM),
+                encap: Encap::bare(),
+                ethernet: None,
+                local: None,
+            },
         })],
         tunnels: (0..case.tunnels).map(|t| Some(tunnel(t))).collect(),
         clients: vec![Some(Client { rates }); case.tunnels as usize],
-        vfibs: vec![Fib4::default().with(&vfib)],
+        vfibs: vec![Vfib {
+            v4: Fib4::default().with(&vfib),
+            ..Vfib::default()
+        }],
         next_hops,
-        owners: Fib4::default().with(&owners),
+        owners: Owners {
+            v4: Fib4::default().with(&owners),
+            ..Owners::default()
+        },
     }
 }
 
-fn link(port: PortId, destination: MacAddr, source: MacAddr) -> Option<LinkHeader> {
+fn ends(tunnel: u32) -> Ends {
+    Ends::new(PORTAL.into(), remote(tunnel).into(), OUTER_TTL, 0)
+        .unwrap_or_else(|| unreachable!("both ends are IPv4"))
+}
+
+fn header(port: PortId, destination: MacAddr, source: MacAddr) -> Option<LinkHeader> {
     LinkHeader::new(port, &[destination.octets(), source.octets()].concat())
 }
 

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use tp_pipeline::abi::Meta;
 use tp_pipeline::{
-    Context, Meters, Nanos, Packet, Pipeline, Probe, Stage, Verdict, WorkerCounters,
+    Context, DropReason, Meters, Nanos, Packet, Pipeline, Probe, Stage, Verdict, WorkerCounters,
 };
 use tp_xsk::PACKET_START;
 
@@ -175,7 +175,7 @@ impl Bench<'_> {
         packets: &mut [Packet<'_>],
         probe: &mut P,
     ) -> Result<(), Broken> {
-        let mut verdicts = [Verdict::Punt; Pipeline::BURST];
+        let mut verdicts = [Verdict::Drop(DropReason::BadMetadata); Pipeline::BURST];
         let ctx = Context {
             snapshot: &self.load.snapshot,
             meters: &self.meters,
