@@ -14,6 +14,7 @@ mod rows {
     pub(crate) mod link;
     pub(crate) mod neighbour;
     pub(crate) mod network;
+    pub(crate) mod odd;
     pub(crate) mod tunnel;
     pub(crate) mod udp;
 }
@@ -160,6 +161,11 @@ fn icmp6_rows() {
 #[test]
 fn neighbour_rows() {
     check_all(rows::neighbour::rows());
+}
+
+#[test]
+fn odd_rows() {
+    check_all(rows::odd::rows());
 }
 
 fn check_all(rows: Vec<Row>) {
