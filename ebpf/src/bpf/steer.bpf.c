@@ -111,7 +111,6 @@ static __noinline bool find_quoted_tunnel(struct frame *f)
 		return false;
 	f->meta.inner_off = offset(f);
 	forget(f, L4_MASK);
-	f->fragment = false;
 	if ((f->ipv4 ? read_ipv4(f) : read_ipv6(f)) != GO_ON || f->later_fragment)
 		return false;
 	swap_ends(&f->tunnel);
