@@ -11,10 +11,14 @@ use rustix::io::Errno;
 use tp_pipeline::{Meters, PortId, Snapshot, WorkerCounters};
 use tp_xsk::{Magazine, Region, Socket};
 
+use crate::bell::Bell;
+use crate::inlet::Inlet;
 use crate::link::Detached;
 use crate::mailbox::{Epoch, Mailbox};
+use crate::punt::Punts;
 use crate::report::{SocketReport, WorkerReport};
-use crate::worker::{Clock, Command, Punts, Shared, Submissions, Worker, WorkerConfig};
+use crate::slow::SlowEnds;
+use crate::worker::{Clock, Command, Shared, Worker, WorkerConfig};
 
 /// How the workers are made.
 #[derive(Debug)]
@@ -44,6 +48,9 @@ pub enum FleetError {
         /// Why.
         source: std::io::Error,
     },
+    /// The kernel refused the bell of the slow path.
+    #[error("the bell of the slow path could not be made")]
+    Bell(#[source] std::io::Error),
     /// The thread could not be pinned.
     #[error(
         "worker {worker} could not be pinned to CPU {cpu}: is the CPU online and in this process's set?"
@@ -68,6 +75,7 @@ pub enum FleetError {
 #[derive(Debug)]
 pub struct Fleet {
     members: Vec<Member>,
+    punt_bell: Arc<Bell>,
     root: Arc<ArcSwap<Snapshot>>,
     epoch: AtomicU64,
     /// Snapshots that workers may still hold, with the epoch after which none does: freed
@@ -80,7 +88,7 @@ struct Member {
     mailbox: Arc<Mailbox>,
     commands: Sender<Command>,
     punts: Arc<Punts>,
-    submissions: Arc<Submissions>,
+    inlet: Inlet,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -96,9 +104,11 @@ impl Fleet {
             meters: config.meters,
             root: Arc::clone(&root),
             clock: Clock::start(),
+            punt_bell: Arc::new(Bell::new().map_err(|e| FleetError::Bell(e.into()))?),
         };
         let mut fleet = Self {
             members: Vec::with_capacity(config.cpus.len()),
+            punt_bell: Arc::clone(&shared.punt_bell),
             root,
             epoch: AtomicU64::new(0),
             retained: Mutex::new(Vec::new()),
@@ -128,11 +138,15 @@ impl Fleet {
             .all(|m| m.thread.as_ref().is_some_and(|t| !t.is_finished()))
     }
 
-    /// Where this worker puts packets for the kernel, and where it takes finished frames from.
+    /// Where the workers put packets for the kernel, and where they take finished frames from.
     #[must_use]
-    pub fn queues(&self, worker: usize) -> (Arc<Punts>, Arc<Submissions>) {
-        let member = &self.members[worker];
-        (Arc::clone(&member.punts), Arc::clone(&member.submissions))
+    pub fn slow_ends(&self) -> SlowEnds {
+        let ends = |member: &Member| (Arc::clone(&member.punts), member.inlet.clone());
+        SlowEnds {
+            bell: Arc::clone(&self.punt_bell),
+            root: Arc::clone(&self.root),
+            workers: self.members.iter().map(ends).collect(),
+        }
     }
 
     /// Makes this the snapshot of every burst that starts from now on.
@@ -299,7 +313,7 @@ impl Member {
         let mailbox = Arc::new(Mailbox::new().map_err(make)?);
         let (commands, inbox) = mpsc::channel();
         let mut worker = Worker::new(config, Arc::clone(&mailbox), inbox).map_err(make)?;
-        let (punts, submissions) = (worker.punts(), worker.submissions());
+        let (punts, inlet) = (worker.punts(), worker.inlet());
         let (pinned, is_pinned) = mpsc::channel();
         let thread = std::thread::Builder::new()
             .name(format!("tp-worker-{index}"))
@@ -319,7 +333,7 @@ impl Member {
             mailbox,
             commands,
             punts,
-            submissions,
+            inlet,
             thread: Some(thread),
         };
         match is_pinned.recv() {

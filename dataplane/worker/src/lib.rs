@@ -5,15 +5,23 @@
 //! sockets over, and waits until all workers have moved on.
 #![forbid(unsafe_code)]
 
+mod bell;
 mod fleet;
+mod inlet;
 mod link;
 mod mailbox;
 mod outlets;
+mod punt;
 mod report;
 mod sleep;
+mod slow;
 mod worker;
 
+pub use bell::Bell;
 pub use fleet::{Fleet, FleetConfig, FleetError};
+pub use inlet::Inlet;
 pub use mailbox::Epoch;
+pub use punt::{Punted, Punts};
 pub use report::{SocketReport, WorkerReport};
-pub use worker::{Activity, Clock, Punts, Shared, Submissions, Worker, WorkerConfig};
+pub use slow::SlowEnds;
+pub use worker::{Activity, Clock, Shared, Worker, WorkerConfig};

@@ -5,12 +5,12 @@
 //! reads the epoch (acquire); when it moved, it takes commands and root, and only then
 //! raises `seen` (release). So whoever sees `seen >= e` knows that nothing before `e` is used any more.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crossbeam_utils::CachePadded;
-use rustix::event::{EventfdFlags, eventfd};
 use rustix::io::Errno;
+
+use crate::bell::Bell;
 
 /// A point in the order of what the control side asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,7 +25,7 @@ pub(crate) struct Mailbox {
     seen: CachePadded<AtomicU64>,
     /// Written by the worker: it took all that was in its RX ring when it saw this epoch.
     drained: CachePadded<AtomicU64>,
-    bell: OwnedFd,
+    bell: Bell,
 }
 
 impl Mailbox {
@@ -34,15 +34,14 @@ impl Mailbox {
             asked: CachePadded::default(),
             seen: CachePadded::default(),
             drained: CachePadded::default(),
-            bell: eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?,
+            bell: Bell::new()?,
         })
     }
 
     /// Control side: raises the epoch after what belongs to it is in place, and wakes the worker.
     pub(crate) fn raise(&self, epoch: Epoch) {
         self.asked.store(epoch.0, Ordering::Release);
-        // The bell only fails when it has rung 2^64 - 2 times unheard: then it is ringing.
-        let _ = rustix::io::write(&self.bell, &1_u64.to_ne_bytes());
+        self.bell.ring();
     }
 
     /// Control side: what the worker has taken over.
@@ -71,14 +70,8 @@ impl Mailbox {
         self.drained.store(epoch.0, Ordering::Release);
     }
 
-    /// Worker: silences the bell before it looks at the epoch again.
-    pub(crate) fn silence(&self) {
-        // EAGAIN: it was not ringing.
-        let _ = rustix::io::read(&self.bell, &mut [0_u8; 8]);
-    }
-
-    /// What the worker sleeps on.
-    pub(crate) fn bell(&self) -> BorrowedFd<'_> {
-        self.bell.as_fd()
+    /// What wakes the worker: to be rung after anything was put where it looks.
+    pub(crate) fn bell(&self) -> &Bell {
+        &self.bell
     }
 }

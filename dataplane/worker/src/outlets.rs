@@ -4,11 +4,12 @@ use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
 use tp_pipeline::abi::MAX_PORTS;
-use tp_pipeline::{DropReason, PortId, Verdict, WorkerCounters};
-use tp_xsk::{Frame, Magazine, Socket};
+use tp_pipeline::{DropReason, Packet, PortId, PuntTo, Verdict, WorkerCounters};
+use tp_xsk::{Frame, Magazine, Region, Socket};
 
+use crate::bell::Bell;
 use crate::link::{Detached, Link};
-use crate::worker::Punts;
+use crate::punt::{Punted, Punts};
 
 /// A worker's sockets and the other ways out.
 #[derive(Debug)]
@@ -19,32 +20,37 @@ pub(crate) struct Outlets {
     pub(crate) magazine: Magazine,
     pub(crate) counters: Arc<WorkerCounters>,
     punts: Arc<Punts>,
+    punt_bell: Arc<Bell>,
+    /// Punts since the bell was last rung.
+    punted: bool,
+    region: Region,
 }
 
 impl Outlets {
     pub(crate) fn new(
-        magazine: Magazine,
+        region: Region,
         counters: Arc<WorkerCounters>,
         punts: Arc<Punts>,
+        punt_bell: Arc<Bell>,
     ) -> Self {
         Self {
             links: Vec::new(),
             egress: [None; MAX_PORTS],
-            magazine,
+            magazine: region.depot().magazine(),
             counters,
             punts,
+            punt_bell,
+            punted: false,
+            region,
         }
     }
 
-    /// Brings a frame to where its verdict says.
+    /// Brings a frame, which arrived with its packet at `start` of the chunk, to where its verdict says.
     #[inline]
-    pub(crate) fn carry_out(&mut self, frame: Frame, verdict: Verdict) {
+    pub(crate) fn carry_out(&mut self, frame: Frame, start: usize, verdict: Verdict) {
         match verdict {
             Verdict::Transmit(port) => self.send(port, frame),
-            Verdict::Punt(to) => match self.punts.push((to, frame)) {
-                Ok(()) => self.counters.add_punted(1),
-                Err((_, frame)) => self.discard(frame, DropReason::PuntQueueFull),
-            },
+            Verdict::Punt(to) => self.punt(frame, start, to),
             // The pipeline counted it with its reason.
             Verdict::Drop(_) => self.magazine.free(frame),
         }
@@ -61,18 +67,37 @@ impl Outlets {
         }
     }
 
+    /// Hands a packet to the kernel, with what steering wrote in front of it when it came.
+    #[cold]
+    fn punt(&mut self, mut frame: Frame, start: usize, to: PuntTo) {
+        let arrived = Packet::new(self.region.chunk_mut(&mut frame), start, 0);
+        let Some(meta) = arrived.and_then(|packet| packet.meta()) else {
+            unreachable!("the pipeline has judged the packet by its metadata");
+        };
+        match self.punts.push(Punted { to, meta, frame }) {
+            Ok(()) => {
+                self.counters.add_punted(1);
+                self.punted = true;
+            }
+            Err(Punted { frame, .. }) => self.discard(frame, DropReason::PuntQueueFull),
+        }
+    }
+
     #[cold]
     fn discard(&mut self, frame: Frame, reason: DropReason) {
         self.counters.add_dropped(reason, 1);
         self.magazine.free(frame);
     }
 
-    /// Sends what gathered, takes sent frames back and lends free ones for receiving; returns how many came back.
+    /// Sends what gathered, rings for what was punted, takes sent frames back and lends free ones for receiving; returns how many came back.
     ///
     /// A driver that found its fill ring empty sleeps until it is woken (`XDP_USE_NEED_WAKEUP`), however busy the
     /// worker is with other ports.
     #[inline]
     pub(crate) fn flush(&mut self) -> usize {
+        if std::mem::take(&mut self.punted) {
+            self.punt_bell.ring();
+        }
         let mut back = 0;
         for link in &mut self.links {
             link.flush(&mut self.magazine, &self.counters);

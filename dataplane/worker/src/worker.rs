@@ -1,5 +1,6 @@
 //! The loop's body: what one worker does in one turn.
 
+use std::os::fd::AsFd as _;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
 use std::time::{Duration, Instant};
@@ -10,22 +11,18 @@ use crossbeam_queue::ArrayQueue;
 use rustix::io::Errno;
 use tp_pipeline::abi::MAX_PORTS;
 use tp_pipeline::{
-    Context, DropReason, Meters, Nanos, Packet, Pipeline, PortId, PuntTo, Snapshot, Verdict,
-    WorkerCounters,
+    Context, DropReason, Meters, Nanos, Packet, Pipeline, PortId, Snapshot, Verdict, WorkerCounters,
 };
 use tp_xsk::{Burst, Frame, Region, Socket};
 
+use crate::bell::Bell;
+use crate::inlet::{Inlet, Submissions};
 use crate::link::{Detached, Link};
 use crate::mailbox::{Epoch, Mailbox};
 use crate::outlets::Outlets;
+use crate::punt::Punts;
 use crate::report::{SocketReport, WorkerReport};
 use crate::sleep::Bed;
-
-/// Frames of packets for the kernel, and by which device it gets them; whoever takes them out gives
-/// the frames back to the depot.
-pub type Punts = ArrayQueue<(PuntTo, Frame)>;
-/// Finished frames that the worker shall send out of a port.
-pub type Submissions = ArrayQueue<(PortId, Frame)>;
 
 /// Entries of a worker's queues of punts and submissions.
 const QUEUE: usize = 1024;
@@ -66,6 +63,8 @@ pub struct Shared {
     pub root: Arc<ArcSwap<Snapshot>>,
     /// Time of the police.
     pub clock: Clock,
+    /// Rung when a worker has put something into its queue of punts.
+    pub punt_bell: Arc<Bell>,
 }
 
 /// How a worker is made.
@@ -128,15 +127,17 @@ impl Worker {
         commands: Receiver<Command>,
     ) -> Result<Self, Errno> {
         let punts = Arc::new(ArrayQueue::new(QUEUE));
-        let magazine = config.shared.region.depot().magazine();
+        let Shared {
+            region, punt_bell, ..
+        } = config.shared.clone();
         Ok(Self {
-            outlets: Outlets::new(magazine, config.counters, Arc::clone(&punts)),
+            outlets: Outlets::new(region, config.counters, Arc::clone(&punts), punt_bell),
             snapshot: config.shared.root.load_full(),
             pipeline: Pipeline::new(),
             burst: Burst::new(),
             shared: config.shared,
             epoch: Epoch::default(),
-            bed: Bed::new(mailbox.bell())?,
+            bed: Bed::new(mailbox.bell().as_fd())?,
             mailbox,
             punts,
             submissions: Arc::new(ArrayQueue::new(QUEUE)),
@@ -171,10 +172,10 @@ impl Worker {
         Arc::clone(&self.punts)
     }
 
-    /// Where this worker takes finished frames from.
+    /// The way in for frames that no port received.
     #[must_use]
-    pub fn submissions(&self) -> Arc<Submissions> {
-        Arc::clone(&self.submissions)
+    pub fn inlet(&self) -> Inlet {
+        Inlet::new(Arc::clone(&self.submissions), Arc::clone(&self.mailbox))
     }
 
     /// One look at the mailbox, every socket and the inputs.
@@ -228,6 +229,8 @@ impl Worker {
         };
         // Every packet's verdict is written over this one.
         let mut verdicts = [Verdict::Drop(DropReason::BadMetadata); Pipeline::BURST];
+        let starts: ArrayVec<usize, { Pipeline::BURST }> =
+            self.burst.as_mut_slice().iter().map(Frame::start).collect();
         judge(
             &mut self.pipeline,
             &context,
@@ -235,8 +238,8 @@ impl Worker {
             &mut self.burst,
             &mut verdicts,
         );
-        for (frame, verdict) in self.burst.drain().zip(verdicts) {
-            self.outlets.carry_out(frame, verdict);
+        for ((frame, start), verdict) in self.burst.drain().zip(starts).zip(verdicts) {
+            self.outlets.carry_out(frame, start, verdict);
         }
         received
     }
@@ -257,7 +260,6 @@ impl Worker {
     /// Takes over what the control side published or asked for since the last turn.
     #[cold]
     fn take_orders(&mut self) -> Activity {
-        self.mailbox.silence();
         let epoch = self.mailbox.asked();
         while let Ok(command) = self.commands.try_recv() {
             match command {
@@ -330,8 +332,13 @@ impl Worker {
             .links
             .iter()
             .any(|link| link.socket.pending() > 0);
-        self.bed
-            .sleep(if waiting { SHORT_SLEEP } else { LONG_SLEEP });
+        self.mailbox.bell().arm();
+        // What came before the bell was armed rang for nobody.
+        if self.mailbox.asked() == self.epoch && self.submissions.is_empty() {
+            self.bed
+                .sleep(if waiting { SHORT_SLEEP } else { LONG_SLEEP });
+        }
+        self.mailbox.bell().disarm();
         self.idle_turns = 0;
     }
 }

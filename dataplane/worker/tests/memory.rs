@@ -4,7 +4,7 @@
 mod world;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tp_pipeline::{DropReason, PortId, Snapshot, Tag};
 use tp_worker::{Activity, Fleet, FleetConfig};
@@ -94,17 +94,12 @@ fn submissions_leave_and_are_counted_as_originated() {
     let mut magazine = world.region.depot().magazine();
     let mut frame = magazine.alloc().unwrap();
     frame.set_extent(256, 60);
-    assert!(
-        world
-            .worker
-            .submissions()
-            .push((world::CLIENT_PORT, frame))
-            .is_ok()
-    );
+    let inlet = world.worker.inlet();
+    assert!(inlet.submit(world::CLIENT_PORT, frame).is_ok());
     let mut frame = magazine.alloc().unwrap();
     frame.set_extent(256, 60);
     // No socket of this worker serves that port.
-    assert!(world.worker.submissions().push((PortId(9), frame)).is_ok());
+    assert!(inlet.submit(PortId(9), frame).is_ok());
     world.worker.turn();
     assert_eq!(world.sent().len(), 1);
     world.worker.turn();
@@ -117,29 +112,69 @@ fn submissions_leave_and_are_counted_as_originated() {
 fn punted_packets_reach_the_queue() {
     let mut world = World::new();
     world.route_to_kernel();
+    let punts = world.worker.punts();
+    world.punt_bell.arm();
     assert!(world.deliver_from_upstream(1));
     world.worker.turn();
     assert_eq!(world.counters.punted(), 1);
-    assert_eq!(world.worker.punts().len(), 1);
+    let rang = rustix::io::read(&*world.punt_bell, &mut [0; 8]).is_ok();
+    assert!(rang, "whoever takes punts may sleep");
+    let punted = punts.pop().expect("one packet");
+    // By whichever link it came, it says so.
+    assert_eq!(punted.meta, world::meta(1));
+    world.region.depot().magazine().free(punted.frame);
     world.assert_closed(1);
+}
+
+#[test]
+fn a_submission_wakes_a_worker_that_sleeps() {
+    let world = World::new();
+    let fleet = fleet(&world, false);
+    let ends = fleet.slow_ends();
+    let mut magazine = world.region.depot().magazine();
+    for sent in 1..=5 {
+        // It falls asleep within microseconds, and sleeps for half a second if nobody wakes it.
+        std::thread::sleep(Duration::from_millis(20));
+        let mut frame = magazine.alloc().unwrap();
+        frame.set_extent(256, 60);
+        assert!(ends.submit(0, PortId(9), frame).is_ok());
+        let start = Instant::now();
+        while world.counters.originated() < sent {
+            assert!(start.elapsed() < Duration::from_millis(400), "slept on");
+            std::thread::yield_now();
+        }
+    }
+    drop(fleet);
+    // Nobody takes them any more: the queue fills, and no frame is lost.
+    let frames = std::iter::from_fn(|| magazine.alloc());
+    let refused = frames
+        .take(2000)
+        .filter_map(|frame| ends.submit(0, PortId(9), frame).err());
+    let refused: Vec<_> = refused.collect();
+    assert_eq!(refused.len(), 2000 - 1024);
+    refused.into_iter().for_each(|f| magazine.free(f));
+}
+
+fn fleet(world: &World, busy_poll: bool) -> Fleet {
+    Fleet::start(FleetConfig {
+        cpus: vec![0],
+        busy_poll,
+        region: world.region.clone(),
+        meters: Arc::clone(&world.meters),
+        counters: vec![Arc::clone(&world.counters)],
+        snapshot: Snapshot {
+            current: Arc::clone(&world.tables),
+            retiring: None,
+        },
+    })
+    .expect("a worker on CPU 0")
 }
 
 #[test]
 fn a_fleet_publishes_waits_and_frees_on_the_publishers_side() {
     let world = World::new();
     let old = Arc::clone(&world.tables);
-    let fleet = Fleet::start(FleetConfig {
-        cpus: vec![0],
-        busy_poll: false,
-        region: world.region.clone(),
-        meters: Arc::clone(&world.meters),
-        counters: vec![Arc::clone(&world.counters)],
-        snapshot: Snapshot {
-            current: Arc::clone(&old),
-            retiring: None,
-        },
-    })
-    .unwrap();
+    let fleet = fleet(&world, false);
     let mut next = (*old).clone();
     next.upstreams[0].as_mut().unwrap().tag = Tag(2);
     let next = Arc::new(next);
@@ -165,18 +200,7 @@ fn a_fleet_hands_sockets_over_and_takes_them_back() {
     let mut world = World::new();
     let (socket, mut kernel) = world.socket();
     let mut magazine = world.region.depot().magazine();
-    let fleet = Fleet::start(FleetConfig {
-        cpus: vec![0],
-        busy_poll: true,
-        region: world.region.clone(),
-        meters: Arc::clone(&world.meters),
-        counters: vec![Arc::clone(&world.counters)],
-        snapshot: Snapshot {
-            current: Arc::clone(&world.tables),
-            retiring: None,
-        },
-    })
-    .unwrap();
+    let fleet = fleet(&world, true);
     fleet.attach(0, world::UPSTREAM_PORT, socket).unwrap();
     assert_eq!(fleet.report().unwrap()[0].open.len(), 1);
     assert!(kernel.deliver(&world::meta(1).to_bytes(), &world::inner_frame()));

@@ -45,6 +45,8 @@ mod mapping;
 mod region;
 mod ring;
 mod socket;
+mod tuntap;
+mod unicast;
 
 /// Fixed-capacity vectors of frames.
 pub use region::{BURST, Burst};
@@ -60,3 +62,7 @@ pub use socket::{BindMode, Mode, OpenError, RingSizes, SocketConfig};
 pub use socket::{Closed, Flushed, PortState, SocketSuspects, XdpStatistics};
 /// Sockets: over the kernel, and over memory for tests and benches.
 pub use socket::{KernelSide, RxMark, Socket};
+/// Devices whose other end is the kernel's network.
+pub use tuntap::{Carries, TunTap};
+/// What a device receives beside frames to its own address.
+pub use unicast::UnicastFilter;

@@ -13,7 +13,7 @@ use tp_pipeline::{
     PortId, Rates, Snapshot, Tables, Tag, Tunnel, TunnelSlot, Upstream, Vfib, VfibId,
     WorkerCounters,
 };
-use tp_worker::{Clock, Shared, Worker, WorkerConfig};
+use tp_worker::{Bell, Clock, Shared, Worker, WorkerConfig};
 use tp_xsk::{ChunkSize, KernelSide, Pages, Region, RegionConfig, RingSizes, Socket};
 
 pub(crate) const UPSTREAM_PORT: PortId = PortId(0);
@@ -29,6 +29,7 @@ pub(crate) struct World {
     pub(crate) worker: Worker,
     pub(crate) counters: Arc<WorkerCounters>,
     pub(crate) meters: Arc<Meters>,
+    pub(crate) punt_bell: Arc<Bell>,
     pub(crate) tables: Arc<Tables>,
     root: Arc<ArcSwap<Snapshot>>,
     upstream: KernelSide,
@@ -52,11 +53,13 @@ impl World {
         let counters = Arc::new(WorkerCounters::new(1, 1));
         let (inside, upstream) = socket(&region);
         let (outside, client) = socket(&region);
+        let punt_bell = Arc::new(Bell::new().unwrap());
         let shared = Shared {
             region: region.clone(),
             meters: Arc::clone(&meters),
             root: Arc::clone(&root),
             clock: Clock::start(),
+            punt_bell: Arc::clone(&punt_bell),
         };
         let config = WorkerConfig {
             shared,
@@ -70,6 +73,7 @@ impl World {
             worker,
             counters,
             meters,
+            punt_bell,
             tables,
             root,
             upstream,
@@ -107,6 +111,7 @@ impl World {
             meters: Arc::clone(&self.meters),
             root: Arc::clone(&self.root),
             clock: Clock::start(),
+            punt_bell: Arc::clone(&self.punt_bell),
         };
         let (inside, upstream) = socket(&self.region);
         let config = WorkerConfig {

@@ -9,4 +9,6 @@ mod life;
 mod receive;
 mod send;
 mod steering;
+mod tuntap;
+mod unicast;
 mod wire;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use tp_worker::{Clock, Shared, Worker, WorkerConfig};
+use tp_worker::{Bell, Clock, Shared, Worker, WorkerConfig};
 use tp_xsk::{ChunkSize, KernelSide, Pages, Region, RegionConfig, RingSizes, Socket};
 
 use super::case::{Case, Memory};
@@ -99,6 +99,7 @@ impl<'a> Bench<'a> {
                 meters: Arc::new(load.meters()),
                 root: Arc::new(ArcSwap::from_pointee(load.snapshot.clone())),
                 clock: Clock::start(),
+                punt_bell: Arc::new(Bell::new()?),
             },
             counters: Arc::new(load.counters()),
             busy_poll: true,
