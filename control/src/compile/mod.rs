@@ -3,7 +3,9 @@
 //! [`compile`] takes the predecessor so that what did not change keeps its slots and shares
 //! its structure. Compiling from scratch gives the same forwarding, under other slots and tags.
 
+mod links;
 mod routes;
+mod shown;
 mod slots;
 mod steering;
 
@@ -12,15 +14,13 @@ use std::sync::Arc;
 
 use tp_ebpf::SteeringState;
 use tp_pipeline::{
-    Client, ClientSlot, Encap, Ends, Link, LinkHeader, MeterSpec, Owners, Port, PortId, Tables,
-    Tunnel, TunnelSlot, Upstream, UpstreamSlot, Vfib, VfibId,
+    Client, ClientSlot, MeterSpec, Port, PortId, Tables, Tunnel, TunnelSlot, Upstream,
+    UpstreamSlot, Vfib, VfibId,
 };
-use tp_wire::MacAddr;
 
-use crate::model::{
-    self, Attachment, Bare, Carried, KernelView, Model, Name, TunnelKind, Upstreams, Vlan,
-};
-use routes::RouteTable;
+use crate::model::{self, KernelView, Model, Name, Upstreams};
+use links::Vfibs;
+use routes::Routes;
 pub use slots::{Allocated, Slots, TagSource};
 pub use steering::{LinkIdentity, MAX_SOURCE_MACS, next_hop_mac, source_macs};
 
@@ -65,8 +65,8 @@ pub struct Compiled {
     /// Which slots the names have.
     pub names: Names,
     tags: TagSource,
-    vfib_routes: BTreeMap<Name, (VfibId, RouteTable)>,
-    owners: RouteTable,
+    vfib_routes: BTreeMap<Name, (VfibId, Routes)>,
+    owners: Routes,
 }
 
 /// Which slots the names of the model have.
@@ -87,6 +87,11 @@ impl Compiled {
     #[must_use]
     pub fn vfib(&self, upstream: &str) -> Option<VfibId> {
         self.vfib_routes.get(upstream).map(|(id, _)| *id)
+    }
+
+    fn vfib_with_routes(&self, upstream: &str) -> Option<(&Vfib, &Routes)> {
+        let (id, routes) = self.vfib_routes.get(upstream)?;
+        Some((&self.tables.vfibs[id.index()], routes))
     }
 
     /// Gives out no tag again that this one gave out, though it never came into force.
@@ -116,47 +121,46 @@ pub fn compile(
 ) -> Result<Compiled, CompileError> {
     let mut tags = previous.map_or(TagSource::starting_at(first_tag), |p| p.tags);
     let names = name_slots(previous, model, kernel, &mut tags)?;
+    let devices = (kernel.links.iter()).map(|(name, link)| (link.ifindex, (name, link)));
     let view = View {
         model,
         kernel,
         names: &names,
+        devices: devices.collect(),
     };
 
-    let mut vfib_routes = BTreeMap::new();
-    let mut vfibs = Vec::with_capacity(model.upstreams.len());
-    for (index, name) in model.upstreams.keys().enumerate() {
-        let wanted = view.routes_of(name);
-        let before = previous.and_then(|p| p.vfib_routes.get(name).map(|(id, t)| (p, *id, t)));
-        let base = before.map(|(p, id, t)| (&p.tables.vfibs[id.index()].v4, t));
-        vfibs.push(Vfib {
-            v4: routes::advance(base, &wanted),
-            ..Vfib::default()
-        });
-        vfib_routes.insert(name.clone(), (VfibId(narrow(index)), wanted));
-    }
+    let routes = view.routes();
+    let macs = shown::macs(model.upstreams.keys());
+    let numbered = (0..).zip(routes.keys());
+    let vfibs: Vfibs = numbered
+        .map(|(index, name)| (name.clone(), (VfibId(index), macs[name])))
+        .collect();
     let owners = view.owners();
-    let owner_fib = routes::advance(previous.map(|p| (&p.tables.owners.v4, &p.owners)), &owners);
-
     let tables = Tables {
         generation: previous.map_or(1, |p| p.tables.generation + 1),
         ports: view.ports(),
-        upstreams: view.upstreams(&vfib_routes),
-        tunnels: view.tunnels(&vfib_routes)?,
+        upstreams: view.upstreams(&vfibs)?,
+        tunnels: view.tunnels(&vfibs)?,
         clients: view.clients()?,
-        vfibs,
+        vfibs: (routes.iter())
+            .map(|(name, routes)| {
+                let before = previous.and_then(|p| p.vfib_with_routes(name));
+                routes.vfib(before, vfibs[name].1)
+            })
+            .collect(),
         next_hops: routes::next_hops(names.upstreams.bound(), names.tunnels.bound()),
-        owners: Owners {
-            v4: owner_fib,
-            ..Owners::default()
-        },
+        owners: owners.owners(previous.map(|p| (&p.tables.owners, &p.owners))),
     };
-    let steering = view.steering()?;
+    let steering = view.steering(&macs, previous.map(|p| &p.steering))?;
+    let numbered = vfibs.into_iter().zip(routes.into_values());
     Ok(Compiled {
         tables: Arc::new(tables),
         steering,
         names,
         tags,
-        vfib_routes,
+        vfib_routes: numbered
+            .map(|((name, (id, _)), routes)| (name, (id, routes)))
+            .collect(),
         owners,
     })
 }
@@ -216,6 +220,8 @@ struct View<'a> {
     model: &'a Model,
     kernel: &'a KernelView,
     names: &'a Names,
+    /// Names and links of devices by their index.
+    devices: BTreeMap<u32, (&'a Name, &'a model::Link)>,
 }
 
 impl View<'_> {
@@ -228,44 +234,27 @@ impl View<'_> {
         })
     }
 
-    fn upstreams(&self, vfibs: &BTreeMap<Name, (VfibId, RouteTable)>) -> Vec<Option<Upstream>> {
-        self.names.upstreams.table(|name, allocated| {
-            let upstream = &self.model.upstreams[name];
-            let egress = match &upstream.attachment {
-                Attachment::Bare(bare) => self.bare_header(upstream, bare),
-                Attachment::Carried(carried) => self.underlay_header(carried),
-            };
-            Upstream {
+    fn upstreams(&self, vfibs: &Vfibs) -> Result<Vec<Option<Upstream>>, CompileError> {
+        self.names.upstreams.try_table(|name, allocated| {
+            Ok(Upstream {
                 tag: allocated.id.tag,
                 vfib: vfibs[name].0,
-                link: link(egress, Encap::bare()),
-            }
+                link: self.upstream_link(&self.model.upstreams[name])?,
+            })
         })
     }
 
-    fn tunnels(
-        &self,
-        vfibs: &BTreeMap<Name, (VfibId, RouteTable)>,
-    ) -> Result<Vec<Option<Tunnel>>, CompileError> {
+    fn tunnels(&self, vfibs: &Vfibs) -> Result<Vec<Option<Tunnel>>, CompileError> {
         self.names.tunnels.try_table(|name, allocated| {
             let tunnel = &self.model.tunnels[name];
-            let carried = tunnel.attachment.carried().ok_or(CompileError::NotYet)?;
-            let ends = ends(carried).ok_or(CompileError::NotYet)?;
-            let encap = match carried.kind {
-                TunnelKind::Ipip => Encap::ipip(ends),
-                TunnelKind::Gre { key } => Encap::gre(ends, key),
-                TunnelKind::Egre { .. } | TunnelKind::Fou(_) | TunnelKind::Gue(_) => {
-                    return Err(CompileError::NotYet);
-                }
-            };
-            let Upstreams::One(upstream) = &tunnel.upstreams else {
-                return Err(CompileError::NotYet);
-            };
             Ok(Tunnel {
                 tag: allocated.id.tag,
                 client: self.client_slot(&tunnel.client),
-                vfib: Some(vfibs[upstream].0),
-                link: link(self.underlay_header(carried), encap),
+                vfib: match &tunnel.upstreams {
+                    Upstreams::One(upstream) => Some(vfibs[upstream].0),
+                    Upstreams::Shown(_) => None,
+                },
+                link: self.tunnel_link(tunnel, vfibs)?,
                 rates: rates(&tunnel.rates)?,
             })
         })
@@ -279,80 +268,26 @@ impl View<'_> {
         })
     }
 
-    /// How frames to the router of an upstream on a port start; `None` while its MAC address is not known.
-    fn bare_header(&self, upstream: &model::Upstream, bare: &Bare) -> Option<LinkHeader> {
-        let link = self.kernel.links.get(&bare.port)?;
-        let mac = next_hop_mac(upstream, self.model, self.kernel)?;
-        self.link_header(&bare.port, link.mac, mac, &bare.vlans)
-    }
-
-    /// How frames to a carried link's far end start; `None` where the kernel knows no way by a port,
-    /// or not yet the neighbour's MAC address.
-    fn underlay_header(&self, carried: &Carried) -> Option<LinkHeader> {
-        let far_end = carried.remote;
-        let route = self.kernel.underlay.get(&far_end)?;
-        let neighbour = (route.ifindex, route.gateway.unwrap_or(far_end));
-        let mac = *self.kernel.neighbours.get(&neighbour)?;
-        let (name, link) = self
-            .kernel
-            .links
-            .iter()
-            .find(|(_, link)| link.ifindex == route.ifindex)?;
-        self.link_header(name, link.mac, mac, &[])
-    }
-
-    fn link_header(
-        &self,
-        port: &str,
-        source: MacAddr,
-        destination: MacAddr,
-        vlans: &[Vlan],
-    ) -> Option<LinkHeader> {
-        let port = self.names.ports.get(port)?.id.slot;
-        let mut bytes = Vec::with_capacity(20);
-        bytes.extend(destination.octets());
-        bytes.extend(source.octets());
-        for vlan in vlans {
-            let tpid: u16 = if vlan.service { 0x88a8 } else { 0x8100 };
-            bytes.extend(tpid.to_be_bytes());
-            bytes.extend(vlan.vid.to_be_bytes());
-        }
-        LinkHeader::new(port, &bytes)
-    }
-
     fn client_slot(&self, name: &str) -> ClientSlot {
         self.names.clients.expect(name).id.slot
     }
 }
 
-/// The ends of a carrier, if it is IPv4.
-fn ends(carried: &Carried) -> Option<Ends> {
-    let ends = Ends::new(carried.local, carried.remote, carried.ttl, carried.dscp);
-    ends.filter(|_| carried.local.is_ipv4())
-}
-
-fn link(egress: Option<LinkHeader>, encap: Encap) -> Link {
-    Link {
-        egress,
-        encap,
-        ethernet: None,
-        local: None,
-    }
-}
-
 fn rates(rates: &model::Rates) -> Result<tp_pipeline::Rates, CompileError> {
-    let spec = |rate: Option<model::Rate>| {
-        rate.map(|r| {
-            MeterSpec::new(r.bits_per_second, r.burst).ok_or(CompileError::Rate {
-                bits_per_second: r.bits_per_second,
-                burst: r.burst,
-            })
-        })
-        .transpose()
-    };
     Ok(tp_pipeline::Rates {
-        from_client: spec(rates.from_client)?,
-        to_client: spec(rates.to_client)?,
+        from_client: rates.from_client.map(meter).transpose()?,
+        to_client: rates.to_client.map(meter).transpose()?,
+    })
+}
+
+fn meter(rate: model::Rate) -> Result<MeterSpec, CompileError> {
+    let model::Rate {
+        bits_per_second,
+        burst,
+    } = rate;
+    MeterSpec::new(bits_per_second, burst).ok_or(CompileError::Rate {
+        bits_per_second,
+        burst,
     })
 }
 

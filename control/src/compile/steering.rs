@@ -1,20 +1,23 @@
 //! What the steering maps hold for a model.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use tp_ebpf::SteeringState;
+use tp_ebpf::{SteeringState, UdpKind};
 use tp_pipeline::PortId;
 use tp_pipeline::abi::{
-    AddrKey, IngressKind, KeyKind, LinkKey, MAX_LINKS, MAX_LOCAL_ADDRS, MacKey, PortEntry,
-    REF_LOCAL, SlotRef, TunnelKey, VLAN_8021AD, addr_bytes,
+    AddrKey, IngressKind, KeyKind, LinkKey, MAX_LINKS, MAX_LOCAL_ADDRS, MAX_LOCAL_MACS,
+    MAX_UDP_PORTS, MacKey, PortEntry, REF_LOCAL, SlotRef, TunnelKey, UdpPortKey, VLAN_8021AD,
+    addr_bytes,
 };
 use tp_wire::MacAddr;
 
 use super::slots::Slots;
 use super::{CompileError, View, narrow};
-use crate::model::{self, Attachment, Carried, KernelView, Model, Name, TunnelKind, Vlan};
+use crate::model::{
+    self, Attachment, Carried, KernelView, Model, Name, TunnelKind, Upstreams, Vlan,
+};
 
-/// Most source MACs of all upstreams together: half of the map, since a change writes new keys before it removes
+/// Most source MACs of all upstreams and Ethernet links of clients together: half of the map, since a change writes new keys before it removes
 /// old ones, so that the map holds both for a while.
 pub const MAX_SOURCE_MACS: usize = MAX_LINKS / 2;
 
@@ -136,7 +139,11 @@ fn port_index(port: PortId) -> u16 {
 
 impl View<'_> {
     /// The contents of all steering maps.
-    pub(super) fn steering(&self) -> Result<SteeringState, CompileError> {
+    pub(super) fn steering(
+        &self,
+        shown: &BTreeMap<Name, MacAddr>,
+        previous: Option<&SteeringState>,
+    ) -> Result<SteeringState, CompileError> {
         let mut state = SteeringState::default();
         for (name, allocated) in self.names.ports.iter() {
             let Some(link) = self.kernel.links.get(name) else {
@@ -163,11 +170,22 @@ impl View<'_> {
             })
             .collect();
         self.links(&mut state);
+        self.local_macs(shown, &mut state.local_macs);
+        self.udp_ports(&mut state.udp_ports);
         check(
-            "source MACs of upstreams",
+            "source MACs of upstreams and Ethernet links of clients",
             state.links.len(),
             MAX_SOURCE_MACS,
         )?;
+        check(
+            "MAC addresses of the portal",
+            state.local_macs.len(),
+            MAX_LOCAL_MACS / 2,
+        )?;
+        // A map of few ports: what a change removes is counted, not guessed.
+        let retired = previous.into_iter().flat_map(|p| p.udp_ports.keys());
+        let ports: BTreeSet<_> = retired.chain(state.udp_ports.keys()).collect();
+        check("UDP ports", ports.len(), MAX_UDP_PORTS)?;
         // Half of the map, as for MAX_SOURCE_MACS.
         check(
             "addresses of the portal",
@@ -175,6 +193,45 @@ impl View<'_> {
             MAX_LOCAL_ADDRS / 2,
         )?;
         Ok(state)
+    }
+
+    /// On a port with bare links that the portal's TAP device speaks for: its MAC, and those of the upstreams that such
+    /// links show.
+    fn local_macs(&self, shown: &BTreeMap<Name, MacAddr>, macs: &mut BTreeSet<MacKey>) {
+        let tap = &self.model.portal.slow_path.tap;
+        let upstreams = self.model.upstreams.values();
+        let upstreams = upstreams.map(|u| (&u.attachment, &u.addresses, None));
+        let tunnels = self.model.tunnels.values();
+        let tunnels = tunnels.map(|t| (&t.attachment, &t.addresses, Some(&t.upstreams)));
+        for (attachment, addresses, upstreams) in upstreams.chain(tunnels) {
+            let Attachment::Bare(bare) = attachment else {
+                continue;
+            };
+            let port = port_index(self.names.ports.expect(&bare.port).id.slot);
+            let device = self.model.ethernet_device(attachment, addresses);
+            let speaker = device.filter(|device| *device == tap);
+            let own = speaker.and_then(|tap| Some(self.kernel.links.get(tap)?.mac));
+            let shown = match upstreams {
+                Some(Upstreams::Shown(upstreams)) => Some(upstreams.keys().map(|name| shown[name])),
+                _ => None,
+            };
+            let all = own.into_iter().chain(shown.into_iter().flatten());
+            macs.extend(all.map(|mac| MacKey::new(port, mac)));
+        }
+    }
+
+    fn udp_ports(&self, ports: &mut BTreeMap<UdpPortKey, UdpKind>) {
+        let upstreams = self.model.upstreams.values().map(|u| &u.attachment);
+        let tunnels = self.model.tunnels.values().map(|t| &t.attachment);
+        for carried in upstreams.chain(tunnels).filter_map(Attachment::carried) {
+            let (udp, kind) = match carried.kind {
+                TunnelKind::Fou(udp) => (udp, UdpKind::Fou),
+                TunnelKind::Gue(udp) => (udp, UdpKind::Gue),
+                TunnelKind::Ipip | TunnelKind::Gre { .. } | TunnelKind::Egre { .. } => continue,
+            };
+            let port_be = udp.port.to_be();
+            ports.insert(UdpPortKey { port_be }, kind);
+        }
     }
 
     /// Which packets are of which link. A MAC that two upstreams of one port and VLAN stack claim is of neither: what

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::stream::{self, StreamExt as _};
 use ipnet::IpNet;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
@@ -26,6 +27,10 @@ const RETRY: Duration = Duration::from_secs(1);
 /// kernel sends some before it acts on them (`__dev_notify_flags` and `__inet_del_ifa` tell before
 /// the routes go, and these go without news), and how long it takes then is not bounded.
 const SECOND_LOOK: Duration = Duration::from_millis(250);
+
+/// Questions that wait for the kernel's answer at a time: a thousand far ends are a few milliseconds, not a turn of
+/// the runtime each, and their answers fit the socket's buffer.
+const AT_ONCE: usize = 64;
 
 /// What the mirror's owner wants of the task.
 #[derive(Debug)]
@@ -228,14 +233,19 @@ impl Actor {
         self.tables
             .underlay
             .retain(|address, _| wanted.far_ends.contains(address));
-        for address in wanted
-            .far_ends
-            .iter()
-            .filter(|address| stale.contains(**address))
-        {
-            match self.requests.route_to(*address).await? {
-                Some(route) => self.tables.underlay.insert(*address, route),
-                None => self.tables.underlay.remove(address),
+        let stale: Vec<IpAddr> = (wanted.far_ends.iter().copied())
+            .filter(|address| stale.contains(*address))
+            .collect();
+        let requests = self.requests.clone();
+        let look_ups = stale.into_iter().map(move |address| {
+            let mut requests = requests.clone();
+            async move { Ok::<_, io::Error>((address, requests.route_to(address).await?)) }
+        });
+        let mut answers = stream::iter(look_ups).buffer_unordered(AT_ONCE);
+        while let Some(answer) = answers.next().await {
+            match answer? {
+                (address, Some(route)) => self.tables.underlay.insert(address, route),
+                (address, None) => self.tables.underlay.remove(&address),
             };
         }
         Ok(())
@@ -281,33 +291,35 @@ impl Actor {
         }
         self.asked.retain(|key, _| needed.contains(key));
         let now = Instant::now();
-        for key in needed {
+        let unasked = needed.into_iter().filter(|key| {
             let fixed_or_managed = |n: &super::tables::Neighbour| n.managed || n.is_fixed();
-            let served = self
-                .tables
-                .neighbours
-                .get(&key)
-                .is_some_and(fixed_or_managed);
-            let recently = self
-                .asked
-                .get(&key)
-                .is_some_and(|asked| now < *asked + RETRY);
-            if !served && !recently && self.is_up(key.0) {
-                self.asked.insert(key, now);
-                self.ask_for(key).await;
-            }
-        }
+            let served = (self.tables.neighbours.get(key)).is_some_and(fixed_or_managed);
+            let recently = (self.asked.get(key)).is_some_and(|asked| now < *asked + RETRY);
+            !served && !recently && self.is_up(key.0)
+        });
+        let unasked: Vec<Key> = unasked.collect();
+        self.asked.extend(unasked.iter().map(|key| (*key, now)));
+        self.ask_for(unasked).await;
         Ok(())
     }
 
-    async fn ask_for(&mut self, key: Key) {
-        if self.requests.resolve(key, self.resolution).await.is_ok() {
-            return;
-        }
-        self.feed.send_modify(|feed| feed.refusals += 1);
-        // A kernel that has no managed entries is asked again at each retry.
-        if self.requests.resolve(key, Resolution::Once).await.is_ok() {
-            self.resolution = Resolution::Once;
+    async fn ask_for(&mut self, keys: Vec<Key>) {
+        let (how, requests) = (self.resolution, self.requests.clone());
+        let asked = keys.into_iter().map(move |key| {
+            let mut requests = requests.clone();
+            async move { (key, requests.resolve(key, how).await.is_ok()) }
+        });
+        let mut answers = stream::iter(asked).buffer_unordered(AT_ONCE);
+        while let Some((key, taken)) = answers.next().await {
+            if taken {
+                continue;
+            }
+            self.feed.send_modify(|feed| feed.refusals += 1);
+            // A kernel that has no managed entries is asked again at each retry.
+            let mut requests = self.requests.clone();
+            if requests.resolve(key, Resolution::Once).await.is_ok() {
+                self.resolution = Resolution::Once;
+            }
         }
     }
 

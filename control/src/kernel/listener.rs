@@ -17,7 +17,9 @@ const GROUPS: &[MulticastGroup] = &[
     MulticastGroup::Ipv4Ifaddr,
     MulticastGroup::Ipv6Ifaddr,
     MulticastGroup::Ipv4Route,
+    MulticastGroup::Ipv6Route,
     MulticastGroup::Ipv4Rule,
+    MulticastGroup::Ipv6Rule,
     MulticastGroup::Nexthop,
 ];
 

@@ -213,11 +213,17 @@ impl Tables {
     /// What forwarding needs of all this.
     pub(super) fn view(&self, wanted: &Wanted) -> KernelView {
         let resolved = |key: Key| Some((key, self.neighbours.get(&key)?.resolved()?));
+        let own = self
+            .links
+            .iter()
+            .filter(|(_, (name, _))| wanted.own_devices.contains(name));
+        let own: BTreeSet<u32> = own.map(|(index, _)| *index).collect();
         KernelView {
             links: self.links.values().cloned().collect(),
             addresses: self
                 .addresses
                 .iter()
+                .filter(|(index, ..)| !own.contains(index))
                 .map(|(_, _, address)| *address)
                 .collect(),
             neighbours: self

@@ -15,6 +15,8 @@ pub struct Wanted {
     pub next_hops: BTreeSet<(Name, IpAddr)>,
     /// Devices whose queues are looked at again and again.
     pub ports: BTreeSet<Name>,
+    /// The portal's own TUN and TAP devices: addresses there are of links, and not the namespace's.
+    pub own_devices: BTreeSet<Name>,
 }
 
 impl Wanted {
@@ -49,6 +51,10 @@ impl Wanted {
                 .collect(),
             next_hops: routers.chain(clients).collect(),
             ports: model.ports.keys().cloned().collect(),
+            own_devices: [&model.portal.slow_path.tun, &model.portal.slow_path.tap]
+                .into_iter()
+                .cloned()
+                .collect(),
         }
     }
 
@@ -81,6 +87,7 @@ impl Wanted {
     pub fn and(mut self, other: Self) -> Self {
         self.far_ends.extend(other.far_ends);
         self.next_hops.extend(other.next_hops);
+        self.own_devices.extend(other.own_devices);
         self.ports.extend(other.ports);
         self
     }
