@@ -1,6 +1,6 @@
 //! The client's end of its tunnels as a program: runs in the network namespace that it is started in.
 //!
-//! Prints one JSON object a line: `{"ready":true}` when the TUN devices are up, the counters at SIGUSR1, and the
+//! Prints one JSON object a line: `{"ready":true}` when the devices are up, the counters at SIGUSR1, and the
 //! counters once more when SIGTERM or SIGINT ends it.
 #![forbid(unsafe_code)]
 
@@ -11,11 +11,14 @@ use clap::Parser;
 use nix::sys::signal::{SigSet, Signal};
 use tp_tests::client::{ClientEnd, ClientError, TunnelSpec};
 
-/// Client end of GRE and IPIP tunnels: TUN devices and raw sockets.
+/// Client end of tunnels of all kinds: TUN and TAP devices and raw sockets.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
-    /// TUN,kind=gre|ipip,local=A,remote=B[,key=K][,address=CIDR][,mtu=N]; once for each tunnel of this host.
+    /// DEVICE,kind=ipip|gre|egre|fou|gue,local=A,remote=B or DEVICE,kind=vlan,trunk=ETH,vlan=VID[,vlan=VID]; and
+    /// [,address=CIDR...][,mtu=N]. IPIP: [,limit]. GRE, EGRE: [,key=K][,sequence][,checksum]. FOU, GUE: ,port=P
+    /// [,remote_port=P][,checksum]; GUE: [,variant=0|1]. EGRE, VLAN: [,mac=M]. A service VLAN is sVID. Once for each
+    /// tunnel of this host.
     #[arg(long = "tunnel", required = true, value_name = "SPEC")]
     tunnels: Vec<TunnelSpec>,
 }

@@ -21,24 +21,25 @@ pub(super) struct TunnelCounters {
     sent_packets: AtomicU64,
     sent_bytes: AtomicU64,
     not_sent: AtomicU64,
-    not_ipv4: AtomicU64,
+    not_ip: AtomicU64,
     received_packets: AtomicU64,
     received_bytes: AtomicU64,
     not_delivered: AtomicU64,
     outer_ttl: AtomicU64,
     outer_tos: AtomicU64,
+    checksummed_packets: AtomicU64,
 }
 
 /// What a client's end has counted since its start.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClientReport {
-    /// By the name of the TUN device.
+    /// By the name of the tunnel's device.
     pub tunnels: BTreeMap<String, TunnelReport>,
     /// Outer packets that were thrown away, by [`Refusal::name`]; reasons that never applied are left out.
     pub refused: BTreeMap<String, u64>,
 }
 
-/// What one tunnel has counted; bytes are those of inner IP packets.
+/// What one tunnel has counted; bytes are those of inner packets (of TAP devices: frames).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TunnelReport {
     /// Inner packets that were encapsulated and sent.
@@ -47,18 +48,20 @@ pub struct TunnelReport {
     pub sent_bytes: u64,
     /// Inner packets that the kernel refused to send when encapsulated.
     pub not_sent: u64,
-    /// Packets from the TUN device that are not IPv4.
-    pub not_ipv4: u64,
-    /// Inner packets that were received and given to the TUN device.
+    /// Packets from the device that are not IP.
+    pub not_ip: u64,
+    /// Inner packets that were received and given to the device.
     pub received_packets: u64,
     /// Their bytes.
     pub received_bytes: u64,
-    /// Inner packets that the TUN device did not take.
+    /// Inner packets that the device did not take.
     pub not_delivered: u64,
     /// TTL of the last outer packet received; 0 before the first.
     pub outer_ttl: u64,
     /// DSCP and ECN byte of the last outer packet received.
     pub outer_tos: u64,
+    /// Outer packets received with a checksum of GRE or UDP, which was right.
+    pub checksummed_packets: u64,
 }
 
 impl Counters {
@@ -73,23 +76,31 @@ impl Counters {
         add(&self.refused[refusal as usize], 1);
     }
 
+    /// An outer packet was opened, and the tunnel's device took the inner one or not.
     pub(super) fn received(&self, accepted: &Accepted, delivered: bool) {
         let tunnel = &self.tunnels[accepted.tunnel];
-        tunnel
-            .outer_ttl
-            .store(accepted.ttl.into(), Ordering::Relaxed);
-        tunnel
-            .outer_tos
-            .store(accepted.tos.into(), Ordering::Relaxed);
+        let (ttl, tos) = (accepted.ttl.into(), accepted.tos.into());
+        tunnel.outer_ttl.store(ttl, Ordering::Relaxed);
+        tunnel.outer_tos.store(tos, Ordering::Relaxed);
+        add(
+            &tunnel.checksummed_packets,
+            usize::from(accepted.checksummed),
+        );
+        self.delivered(accepted.tunnel, accepted.inner.len(), delivered);
+    }
+
+    /// A packet was given to a tunnel's device, which took it or not.
+    pub(super) fn delivered(&self, tunnel: usize, bytes: usize, delivered: bool) {
+        let tunnel = &self.tunnels[tunnel];
         if delivered {
             add(&tunnel.received_packets, 1);
-            add(&tunnel.received_bytes, accepted.inner.len());
+            add(&tunnel.received_bytes, bytes);
         } else {
             add(&tunnel.not_delivered, 1);
         }
     }
 
-    /// A packet from a TUN device was sent, or not.
+    /// A packet from a device was sent, or not.
     pub(super) fn sent(&self, tunnel: usize, bytes: usize, gone: bool) {
         let tunnel = &self.tunnels[tunnel];
         if gone {
@@ -100,12 +111,12 @@ impl Counters {
         }
     }
 
-    pub(super) fn not_ipv4(&self, tunnel: usize) {
-        add(&self.tunnels[tunnel].not_ipv4, 1);
+    pub(super) fn not_ip(&self, tunnel: usize) {
+        add(&self.tunnels[tunnel].not_ip, 1);
     }
 
     pub(super) fn report(&self, specs: &[TunnelSpec]) -> ClientReport {
-        let names = specs.iter().map(|spec| spec.tun.clone());
+        let names = specs.iter().map(|spec| spec.device.clone());
         let refused = Refusal::ALL.into_iter().map(|refusal| {
             (
                 refusal.name().to_owned(),
@@ -127,12 +138,13 @@ impl TunnelCounters {
             sent_packets: get(&self.sent_packets),
             sent_bytes: get(&self.sent_bytes),
             not_sent: get(&self.not_sent),
-            not_ipv4: get(&self.not_ipv4),
+            not_ip: get(&self.not_ip),
             received_packets: get(&self.received_packets),
             received_bytes: get(&self.received_bytes),
             not_delivered: get(&self.not_delivered),
             outer_ttl: get(&self.outer_ttl),
             outer_tos: get(&self.outer_tos),
+            checksummed_packets: get(&self.checksummed_packets),
         }
     }
 }

@@ -1,29 +1,20 @@
-//! Outer headers: built once for each tunnel, read strictly from each packet.
+//! Outer packets: written for each inner packet, read strictly.
 //!
 //! Pure functions over bytes. Reads: the tunnels. Refuses: what [`Refusal`] lists.
 
+use std::net::IpAddr;
 use std::ops::Range;
 
-use etherparse::{IpFragOffset, IpNumber, Ipv4Header, Ipv4HeaderSlice};
-
 use super::refusal::Refusal;
-use super::spec::{Kind, TunnelSpec};
+use super::spec::{Carrier, Kind, TunnelSpec, Udp};
+use super::{frame, gre, ip, udp};
 
-/// IP protocol of IP in IP (RFC 2003 section 3.1).
-pub(super) const PROTOCOL_IPIP: u8 = 4;
-/// IP protocol of GRE (RFC 2784 section 3).
-pub(super) const PROTOCOL_GRE: u8 = 47;
-
-/// Checksum present (RFC 2784 section 2.2).
-const GRE_CHECKSUM: u16 = 0x8000;
-/// Key present (RFC 2890 section 2).
-const GRE_KEY: u16 = 0x2000;
-/// Version number field (RFC 2784 section 2.3).
-const GRE_VERSION: u16 = 0x0007;
-/// Protocol type of IPv4 (RFC 2784 section 2.4).
-const GRE_IPV4: u16 = 0x0800;
-/// TTL of outer packets: what Linux uses for its own.
-const OUTER_TTL: u8 = 64;
+/// IP protocols of IP in IP: of an IPv4 packet (RFC 2003 section 3.1), of an IPv6 packet (RFC 4213 section 3.1).
+pub(super) const PROTOCOL_IPV4: u8 = 4;
+pub(super) const PROTOCOL_IPV6: u8 = 41;
+/// Protocol types of GRE (RFC 2784 section 2.4, RFC 7676 section 3).
+const ETHERTYPE_IPV4: u16 = 0x0800;
+const ETHERTYPE_IPV6: u16 = 0x86dd;
 
 /// What an outer packet carries.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,290 +27,218 @@ pub(super) struct Accepted {
     pub(super) ttl: u8,
     /// DSCP and ECN of the outer header.
     pub(super) tos: u8,
+    /// There is a checksum of GRE or UDP, and it is right.
+    pub(super) checksummed: bool,
 }
 
-/// The bytes in front of each inner packet. Total length, identification and checksum are zero: the kernel
-/// writes them on a socket with `IP_HDRINCL` (raw(7)).
-pub(super) fn template(spec: &TunnelSpec) -> Vec<u8> {
-    let ip = Ipv4Header {
-        time_to_live: OUTER_TTL,
-        dont_fragment: true,
-        fragment_offset: IpFragOffset::ZERO,
-        protocol: IpNumber(protocol(spec.kind)),
-        source: spec.local.octets(),
-        destination: spec.remote.octets(),
-        ..Ipv4Header::default()
+/// The tunnels between two addresses, which a packet may belong to.
+struct Pair<'a> {
+    tunnels: &'a [TunnelSpec],
+    local: IpAddr,
+    remote: IpAddr,
+}
+
+/// What the headers between the outer IP header and the inner packet say.
+struct Inside {
+    tunnel: usize,
+    /// Their length.
+    header: usize,
+    /// What must follow them; nothing is said by variant 1 of GUE and by FOU.
+    payload: Option<Payload>,
+    checksummed: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Payload {
+    Ip(u8),
+    Ethernet,
+}
+
+/// Finds the tunnel that an outer packet belongs to and the inner packet in it; `None` for packets that have nothing
+/// to do with tunnels.
+pub(super) fn open(packet: &[u8], tunnels: &[TunnelSpec]) -> Result<Option<Accepted>, Refusal> {
+    let outer = ip::read(packet)?;
+    let pair = Pair {
+        tunnels,
+        local: outer.destination,
+        remote: outer.source,
     };
-    let mut bytes = ip.to_bytes().to_vec();
-    if let Kind::Gre { key } = spec.kind {
-        let flags = if key.is_some() { GRE_KEY } else { 0 };
-        bytes.extend(flags.to_be_bytes());
-        bytes.extend(GRE_IPV4.to_be_bytes());
-        bytes.extend(key.map(u32::to_be_bytes).into_iter().flatten());
+    let payload = &packet[outer.payload.clone()];
+    if !pair.is_for_a_tunnel(outer.protocol, payload) {
+        return Ok(None);
     }
-    bytes
-}
-
-/// IP protocol of a kind of tunnel.
-pub(super) fn protocol(kind: Kind) -> u8 {
-    match kind {
-        Kind::Ipip => PROTOCOL_IPIP,
-        Kind::Gre { .. } => PROTOCOL_GRE,
+    if let Some(fault) = outer.fault {
+        return Err(fault);
     }
-}
-
-/// Finds the tunnel that an outer packet belongs to and the inner packet in it.
-pub(super) fn open(packet: &[u8], tunnels: &[TunnelSpec]) -> Result<Accepted, Refusal> {
-    let ip = Ipv4HeaderSlice::from_slice(packet).map_err(|_| Refusal::OuterHeader)?;
-    if ip.ihl() != 5 {
-        return Err(Refusal::OuterHeader);
-    }
-    if ip.header_checksum() != ip.to_header().calc_header_checksum() {
-        return Err(Refusal::OuterChecksum);
-    }
-    if usize::from(ip.total_len()) != packet.len() {
-        return Err(Refusal::OuterLength);
-    }
-    let payload = ip.slice().len();
-    let mine = |tunnel: &TunnelSpec| {
-        protocol(tunnel.kind) == ip.protocol().0
-            && tunnel.local == ip.destination_addr()
-            && tunnel.remote == ip.source_addr()
-    };
-    if !tunnels.iter().any(mine) {
+    if !pair.any(|_| true) {
         return Err(Refusal::UnknownPair);
     }
-    let (kind, header) = match ip.protocol().0 {
-        PROTOCOL_GRE => read_gre(&packet[payload..])?,
-        _ => (Kind::Ipip, 0),
+    let inside = match outer.protocol {
+        gre::PROTOCOL => pair.gre(payload)?,
+        udp::PROTOCOL => pair.udp(payload)?,
+        protocol => pair.ipip(protocol)?,
     };
-    let tunnel = tunnels
-        .iter()
-        .position(|tunnel| mine(tunnel) && tunnel.kind == kind)
-        .ok_or_else(|| wrong_key(kind, tunnels.iter().filter(|tunnel| mine(tunnel))))?;
-    let inner = payload + header..packet.len();
-    check_inner(&packet[inner.clone()])?;
-    Ok(Accepted {
-        tunnel,
+    let inner = outer.payload.start + inside.header..packet.len();
+    check_inner(&packet[inner.clone()], inside.payload)?;
+    Ok(Some(Accepted {
+        tunnel: inside.tunnel,
         inner,
-        ttl: ip.ttl(),
-        tos: packet[1],
-    })
+        ttl: outer.ttl,
+        tos: outer.tos,
+        checksummed: inside.checksummed,
+    }))
 }
 
-/// Kind and length of a GRE header, the optional fields included.
-fn read_gre(gre: &[u8]) -> Result<(Kind, usize), Refusal> {
-    let word = |at: usize| -> Result<u16, Refusal> {
-        let bytes = gre.get(at..at + 2).ok_or(Refusal::GreTruncated)?;
-        Ok(u16::from_be_bytes([bytes[0], bytes[1]]))
-    };
-    let (flags, protocol) = (word(0)?, word(2)?);
-    if flags & GRE_VERSION != 0 {
-        return Err(Refusal::GreVersion);
-    }
-    if flags & !(GRE_CHECKSUM | GRE_KEY) != 0 {
-        return Err(Refusal::GreFlags);
-    }
-    if protocol != GRE_IPV4 {
-        return Err(Refusal::GreProtocol);
-    }
-    let mut length = 4;
-    if flags & GRE_CHECKSUM != 0 {
-        // RFC 2784 section 2.5: the sum of header and payload, the field itself taken as it is, is all ones.
-        word(length + 2)?;
-        if etherparse::checksum::Sum16BitWords::new()
-            .add_slice(gre)
-            .ones_complement()
-            != 0
-        {
-            return Err(Refusal::GreChecksum);
+fn check_inner(inner: &[u8], payload: Option<Payload>) -> Result<(), Refusal> {
+    match payload {
+        Some(Payload::Ethernet) => frame::check_inner(inner),
+        Some(Payload::Ip(version)) if ip::check_inner(inner)? != version => {
+            Err(Refusal::InnerHeader)
         }
-        length += 4;
+        Some(Payload::Ip(_)) => Ok(()),
+        None => ip::check_inner(inner).map(drop),
     }
-    let key = if flags & GRE_KEY == 0 {
-        None
-    } else {
-        let key = u32::from(word(length)?) << 16 | u32::from(word(length + 2)?);
-        length += 4;
-        Some(key)
-    };
-    Ok((Kind::Gre { key }, length))
 }
 
-/// Why no tunnel of the outer pair has this key.
-fn wrong_key<'a>(kind: Kind, mut pair: impl Iterator<Item = &'a TunnelSpec>) -> Refusal {
-    match kind {
-        Kind::Gre { key: Some(_) } => {
-            if pair.any(|tunnel| matches!(tunnel.kind, Kind::Gre { key: Some(_) })) {
-                Refusal::KeyWrong
-            } else {
-                Refusal::KeyUnexpected
+impl<'a> Pair<'a> {
+    /// Whether a packet of this protocol to the local address is any tunnel's business: UDP is by its port alone.
+    fn is_for_a_tunnel(&self, protocol: u8, payload: &[u8]) -> bool {
+        self.tunnels.iter().any(|tunnel| match tunnel.carrier {
+            Carrier::Carried { kind, local, .. } if local == self.local => match kind {
+                Kind::Ipip { .. } => matches!(protocol, PROTOCOL_IPV4 | PROTOCOL_IPV6),
+                Kind::Gre(_) | Kind::Egre(_) => protocol == gre::PROTOCOL,
+                Kind::Fou(udp) | Kind::Gue(udp, _) => {
+                    protocol == udp::PROTOCOL && udp::destination(payload) == Some(udp.port)
+                }
+            },
+            _ => false,
+        })
+    }
+
+    /// Kinds of the tunnels between the two addresses, with their numbers.
+    fn kinds(&self) -> impl Iterator<Item = (usize, Kind)> + use<'_, 'a> {
+        let tunnels = self.tunnels.iter().enumerate();
+        tunnels.filter_map(|(number, tunnel)| match tunnel.carrier {
+            Carrier::Carried {
+                kind,
+                local,
+                remote,
+            } if local == self.local && remote == self.remote => Some((number, kind)),
+            _ => None,
+        })
+    }
+
+    fn any(&self, wanted: impl Fn(Kind) -> bool) -> bool {
+        self.kinds().any(|(_, kind)| wanted(kind))
+    }
+
+    fn find(&self, wanted: impl Fn(Kind) -> bool) -> Option<usize> {
+        self.kinds()
+            .find(|(_, kind)| wanted(*kind))
+            .map(|(number, _)| number)
+    }
+
+    fn ipip(&self, protocol: u8) -> Result<Inside, Refusal> {
+        let found = self.find(|kind| matches!(kind, Kind::Ipip { .. }));
+        let version = if protocol == PROTOCOL_IPV4 { 4 } else { 6 };
+        Ok(Inside {
+            tunnel: found.ok_or(Refusal::UnknownPair)?,
+            header: 0,
+            payload: Some(Payload::Ip(version)),
+            checksummed: false,
+        })
+    }
+
+    fn gre(&self, payload: &[u8]) -> Result<Inside, Refusal> {
+        let header = gre::read(payload)?;
+        let payload = match header.protocol {
+            gre::ETHERNET => Payload::Ethernet,
+            ETHERTYPE_IPV4 => Payload::Ip(4),
+            ETHERTYPE_IPV6 => Payload::Ip(6),
+            _ => return Err(Refusal::GreProtocol),
+        };
+        // Tunnels that carry the same kind of payload are told apart by their keys.
+        let key = |kind| match (kind, payload) {
+            (Kind::Egre(gre), Payload::Ethernet) | (Kind::Gre(gre), Payload::Ip(_)) => {
+                Some(gre.key)
             }
+            _ => None,
+        };
+        let tunnel = self.find(|kind| key(kind) == Some(header.key));
+        let tunnel = tunnel.ok_or_else(|| {
+            if !self.any(|kind| key(kind).is_some()) {
+                return Refusal::UnknownPair;
+            }
+            match header.key {
+                None => Refusal::KeyMissing,
+                Some(_) if self.any(|kind| matches!(key(kind), Some(Some(_)))) => Refusal::KeyWrong,
+                Some(_) => Refusal::KeyUnexpected,
+            }
+        })?;
+        Ok(Inside {
+            tunnel,
+            header: header.len,
+            payload: Some(payload),
+            checksummed: header.checksummed,
+        })
+    }
+
+    fn udp(&self, datagram: &[u8]) -> Result<Inside, Refusal> {
+        let header = udp::read(self.remote, self.local, datagram)?;
+        let of_port = |udp: Udp| udp.port == header.destination;
+        let fou = self.find(|kind| matches!(kind, Kind::Fou(udp) if of_port(udp)));
+        let gue = self.find(|kind| matches!(kind, Kind::Gue(udp, _) if of_port(udp)));
+        let mut inside = Inside {
+            tunnel: fou.or(gue).ok_or(Refusal::UnknownPair)?,
+            header: etherparse::UdpHeader::LEN,
+            payload: None,
+            checksummed: header.checksummed,
+        };
+        if fou.is_none() {
+            let (length, protocol) = udp::read_gue(&datagram[inside.header..])?;
+            inside.header += length;
+            inside.payload = match protocol {
+                None => None,
+                Some(PROTOCOL_IPV4) => Some(Payload::Ip(4)),
+                Some(PROTOCOL_IPV6) => Some(Payload::Ip(6)),
+                Some(_) => return Err(Refusal::GueHeader),
+            };
         }
-        Kind::Gre { key: None } | Kind::Ipip => Refusal::KeyMissing,
+        Ok(inside)
     }
 }
 
-/// The inner packet must be IPv4 as a host would send it: the portal has no business to damage it.
-fn check_inner(inner: &[u8]) -> Result<(), Refusal> {
-    let ip = Ipv4HeaderSlice::from_slice(inner).map_err(|_| Refusal::InnerHeader)?;
-    if ip.header_checksum() != ip.to_header().calc_header_checksum() {
-        return Err(Refusal::InnerChecksum);
-    }
-    if usize::from(ip.total_len()) != inner.len() {
-        return Err(Refusal::InnerLength);
-    }
-    Ok(())
+/// An outer packet around an inner one, which is an IP packet or (EGRE) an Ethernet frame; `None` for what is neither.
+pub(super) fn seal(
+    kind: Kind,
+    ends: (IpAddr, IpAddr),
+    number: u32,
+    inner: &[u8],
+) -> Option<Vec<u8>> {
+    let (protocol, ethertype) = match inner.first()? >> 4 {
+        _ if matches!(kind, Kind::Egre(_)) => (0, gre::ETHERNET),
+        4 => (PROTOCOL_IPV4, ETHERTYPE_IPV4),
+        6 => (PROTOCOL_IPV6, ETHERTYPE_IPV6),
+        _ => return None,
+    };
+    let (protocol, limit, header) = match kind {
+        Kind::Ipip { limit } => (protocol, limit, Vec::new()),
+        Kind::Gre(fields) | Kind::Egre(fields) => (
+            gre::PROTOCOL,
+            false,
+            gre::write(fields, ethertype, number, inner),
+        ),
+        Kind::Fou(udp) | Kind::Gue(udp, _) => (
+            udp::PROTOCOL,
+            false,
+            udp::write(kind, udp, ends, protocol, inner),
+        ),
+    };
+    let mut packet = ip::write(ends, protocol, limit, header.len() + inner.len());
+    packet.extend(header);
+    packet.extend(inner);
+    Some(packet)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::net::Ipv4Addr;
-
-    const LOCAL: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 7);
-    const REMOTE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
-
-    /// GRE with key 0xcafe0001 around an IPv4 header with two bytes of payload, written from the RFCs by hand.
-    const KEYED: [u8; 50] = [
-        0x45, 0x00, 0x00, 0x32, 0x00, 0x00, 0x40, 0x00, 0x40, 0x2f, 0x4e, 0x61, 192, 0, 2, 1, 198,
-        51, 100, 7, // outer
-        0x20, 0x00, 0x08, 0x00, 0xca, 0xfe, 0x00, 0x01, // GRE
-        0x45, 0x00, 0x00, 0x16, 0x00, 0x01, 0x00, 0x00, 0x40, 0xfd, 0x65, 0xe8, 10, 0, 0, 1, 10, 0,
-        0, 2, // inner
-        0xab, 0xcd,
-    ];
-    const KEY: Option<u32> = Some(0xcafe_0001);
-
-    fn tunnel(kind: Kind) -> TunnelSpec {
-        TunnelSpec::new("t", kind, LOCAL, REMOTE)
-    }
-
-    fn open_keyed(packet: &[u8]) -> Result<Accepted, Refusal> {
-        open(packet, &[tunnel(Kind::Gre { key: KEY })])
-    }
-
-    /// The packet with other bytes at a place; the outer checksum is mended when the outer header changed.
-    fn with(at: usize, bytes: &[u8]) -> Vec<u8> {
-        let mut packet = KEYED.to_vec();
-        packet[at..at + bytes.len()].copy_from_slice(bytes);
-        mend(&mut packet, 0..20, 10);
-        packet
-    }
-
-    /// Puts the checksum of a range (RFC 1071) into its place.
-    fn mend(packet: &mut [u8], range: Range<usize>, place: usize) {
-        packet[place..place + 2].fill(0);
-        let words = packet[range].chunks(2);
-        let mut sum: u32 = words
-            .map(|word| u32::from(word[0]) << 8 | u32::from(word[1]))
-            .sum();
-        while sum > 0xffff {
-            sum = (sum >> 16) + (sum & 0xffff);
-        }
-        packet[place..place + 2].copy_from_slice(&(!sum).to_be_bytes()[2..]);
-    }
-
-    #[test]
-    fn a_keyed_packet_goes_to_the_tunnel_with_its_pair_and_key() {
-        let other = Kind::Gre { key: Some(1) };
-        let tunnels = [
-            tunnel(Kind::Ipip),
-            tunnel(other),
-            tunnel(Kind::Gre { key: KEY }),
-        ];
-        let accepted = open(&KEYED, &tunnels).unwrap();
-        assert_eq!(
-            accepted,
-            Accepted {
-                tunnel: 2,
-                inner: 28..50,
-                ttl: 64,
-                tos: 0
-            }
-        );
-    }
-
-    #[test]
-    fn keys_are_told_apart() {
-        let open = |key| open(&KEYED, &[tunnel(Kind::Gre { key })]);
-        assert_eq!(open(Some(0xcafe_0002)), Err(Refusal::KeyWrong));
-        assert_eq!(open(None), Err(Refusal::KeyUnexpected));
-        let mut bare = with(2, &[0, 46]);
-        bare.drain(24..28);
-        bare[20] = 0;
-        assert_eq!(open_keyed(&bare), Err(Refusal::KeyMissing));
-        assert_eq!(
-            super::open(&bare, &[tunnel(Kind::Gre { key: None })]).map(|accepted| accepted.inner),
-            Ok(24..46)
-        );
-    }
-
-    #[test]
-    fn each_broken_rule_has_its_name() {
-        let cases: [(Vec<u8>, Refusal); 14] = [
-            (vec![], Refusal::OuterHeader),
-            (with(0, &[0x46]), Refusal::OuterHeader),
-            (
-                [&KEYED[..8], &[63], &KEYED[9..]].concat(),
-                Refusal::OuterChecksum,
-            ),
-            (with(2, &[0, 49]), Refusal::OuterLength),
-            (KEYED[..49].to_vec(), Refusal::OuterLength),
-            (with(15, &[9]), Refusal::UnknownPair),
-            (with(19, &[9]), Refusal::UnknownPair),
-            (with(9, &[4]), Refusal::UnknownPair),
-            (with(21, &[0x01]), Refusal::GreVersion),
-            (with(20, &[0x30]), Refusal::GreFlags),
-            (with(20, &[0xa0]), Refusal::GreChecksum),
-            (with(22, &[0x86, 0xdd]), Refusal::GreProtocol),
-            (with(28, &[0x65]), Refusal::InnerHeader),
-            (with(36, &[0x3f]), Refusal::InnerChecksum),
-        ];
-        for (packet, refusal) in cases {
-            assert_eq!(open_keyed(&packet), Err(refusal), "{packet:02x?}");
-        }
-    }
-
-    #[test]
-    fn a_gre_checksum_that_is_right_is_accepted() {
-        let mut packet = with(2, &[0, 54]);
-        packet[20] = 0xa0;
-        packet.splice(24..24, [0, 0, 0, 0]);
-        mend(&mut packet, 20..54, 24);
-        assert_eq!(
-            open_keyed(&packet).map(|accepted| accepted.inner),
-            Ok(32..54)
-        );
-    }
-
-    #[test]
-    fn cut_off_anywhere_a_packet_is_refused() {
-        for length in 0..KEYED.len() {
-            assert!(open_keyed(&KEYED[..length]).is_err(), "{length} bytes");
-            let mut short = with(2, &[0, u8::try_from(length).unwrap()]);
-            short.truncate(length);
-            assert!(
-                open_keyed(&short).is_err(),
-                "{length} bytes, total length mended"
-            );
-        }
-    }
-
-    #[test]
-    fn a_template_is_what_the_other_end_opens() {
-        let mirror = |kind| TunnelSpec::new("t", kind, REMOTE, LOCAL);
-        for kind in [Kind::Ipip, Kind::Gre { key: None }, Kind::Gre { key: KEY }] {
-            let mut packet = template(&tunnel(kind));
-            let header = packet.len();
-            assert_eq!(header, usize::from(tunnel(kind).overhead()));
-            packet.extend(&KEYED[28..]);
-            // What the kernel does on IP_HDRINCL: total length and checksum.
-            let total = u16::try_from(packet.len()).unwrap();
-            packet[2..4].copy_from_slice(&total.to_be_bytes());
-            mend(&mut packet, 0..20, 10);
-            let accepted = open(&packet, &[mirror(kind)]).unwrap();
-            assert_eq!(accepted.inner, header..packet.len());
-        }
-    }
-}
+mod tests;

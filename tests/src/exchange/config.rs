@@ -72,22 +72,14 @@ impl ConfigText {
 
 fn tunnel(text: &mut String, client: Client, isp: Isp) {
     // What is local to the client's end is remote to the portal's.
-    let spec = client.tunnel_spec(isp);
-    let kind = match spec.kind {
-        crate::client::Kind::Ipip => "kind = \"ipip\"".to_owned(),
-        crate::client::Kind::Gre { key: None } => "kind = \"gre\"".to_owned(),
-        crate::client::Kind::Gre { key: Some(key) } => format!("kind = \"gre\"\nkey = {key}"),
-    };
+    let link = super::toml::link(&client.tunnel_spec(isp), "cl0");
     push(
         text,
         format_args!(
-            "\n[tunnels.{}]\nclient = \"{}\"\nupstream = \"{}\"\n{kind}\nlocal = \"{}\"\nremote = \"{}\"\n\
-             routes = [\"{}\"]\n",
+            "\n[tunnels.{}]\nclient = \"{}\"\nupstream = \"{}\"\n{link}routes = [\"{}\"]\n",
             client.tunnel(isp),
             client.name(),
             isp.name(),
-            spec.remote,
-            spec.local,
             client.prefix()
         ),
     );

@@ -32,6 +32,7 @@ pub mod equations;
 mod moved;
 mod scenario;
 mod site;
+mod toml;
 mod wire;
 
 use std::net::{IpAddr, Ipv4Addr};
@@ -153,27 +154,25 @@ impl Client {
         format!("{}-{}", self.name(), isp.name())
     }
 
+    /// Outer addresses of its tunnel to an ISP: its own and the portal's.
+    #[must_use]
+    pub fn ends(self, isp: Isp) -> (Ipv4Addr, Ipv4Addr) {
+        let (a, b) = (Ipv4Addr::new(10, 9, 0, 2), Ipv4Addr::new(10, 0, 0, 20));
+        match self {
+            Self::A => (a, Ipv4Addr::new(10, 0, 0, 1)),
+            Self::B => (b, Ipv4Addr::new(10, 0, 0, isp.number())),
+        }
+    }
+
     /// Its end of the tunnel to an ISP.
     #[must_use]
     pub fn tunnel_spec(self, isp: Isp) -> TunnelSpec {
-        let device = isp.name();
-        match self {
-            Self::A => {
-                let kind = Kind::Gre {
-                    key: Some(isp.number().into()),
-                };
-                TunnelSpec::new(
-                    device,
-                    kind,
-                    Ipv4Addr::new(10, 9, 0, 2),
-                    Ipv4Addr::new(10, 0, 0, 1),
-                )
-            }
-            Self::B => {
-                let portal = Ipv4Addr::new(10, 0, 0, isp.number());
-                TunnelSpec::new(device, Kind::Ipip, Ipv4Addr::new(10, 0, 0, 20), portal)
-            }
-        }
+        let kind = match self {
+            Self::A => Kind::gre(Some(isp.number().into())),
+            Self::B => Kind::IPIP,
+        };
+        let (client, portal) = self.ends(isp);
+        TunnelSpec::new(isp.name(), kind, client, portal)
     }
 }
 

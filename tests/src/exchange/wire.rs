@@ -4,17 +4,14 @@
 //! addresses, and what the portal sends is seen before the bridge does anything with it.
 
 use std::io::{ErrorKind, Read, Write};
-use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
-use nix::ifaddrs::getifaddrs;
-use nix::sys::socket::{AddressFamily, LinkAddr, SockaddrLike, bind};
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Socket, Type};
 
-use crate::lab::{LabError, Ns};
+use crate::lab::{self, LabError, Ns};
 
-/// All Ethernet types, in network byte order (linux/if_ether.h, `ETH_P_ALL`).
-const EVERYTHING: u16 = 0x0003_u16.to_be();
+/// All Ethernet types (linux/if_ether.h, `ETH_P_ALL`).
+const EVERYTHING: u16 = 0x0003;
 /// Frames that arrive while a test looks elsewhere must find room, in bytes.
 const BUFFER: usize = 8 << 20;
 /// The largest frame of a laboratory's links, with room for VLAN tags.
@@ -34,23 +31,8 @@ impl Wire {
     /// # Errors
     /// What the kernel refuses.
     pub fn open(ns: &Ns, device: &str) -> Result<Self, LabError> {
-        let failed =
-            |source: std::io::Error| LabError::os(format!("packet socket on {device}"), source);
-        let protocol = Some(Protocol::from(i32::from(EVERYTHING)));
-        let (socket, address) = ns.run(|| {
-            let socket = Socket::new(Domain::PACKET, Type::RAW, protocol).map_err(failed)?;
-            let address =
-                link_address(device)?.ok_or_else(|| failed(ErrorKind::NotFound.into()))?;
-            Ok::<_, LabError>((socket, address))
-        })??;
-        // A protocol of 0 in the address leaves the socket's as it is (net/packet/af_packet.c, packet_do_bind).
-        bind(socket.as_raw_fd(), &address).map_err(|error| failed(error.into()))?;
-        socket.set_recv_buffer_size(BUFFER).map_err(failed)?;
-        socket.set_nonblocking(true).map_err(failed)?;
-        let wire = Self { socket };
-        // Before it was bound the socket heard every device of the namespace.
-        wire.frames()?;
-        Ok(wire)
+        let socket = ns.run(|| lab::packet_socket(device, Type::RAW, EVERYTHING, BUFFER))??;
+        Ok(Self { socket })
     }
 
     /// Sends a frame, as it is.
@@ -99,15 +81,4 @@ impl Wire {
             std::thread::sleep(POLL);
         }
     }
-}
-
-/// The packet-socket address of a device in the thread's namespace.
-fn link_address(device: &str) -> Result<Option<LinkAddr>, LabError> {
-    let mut addresses = getifaddrs().map_err(|source| LabError::os("list the devices", source))?;
-    Ok(addresses.find_map(|entry| {
-        let address = entry.address?;
-        let is_link =
-            entry.interface_name == device && address.family() == Some(AddressFamily::Packet);
-        is_link.then(|| address.as_link_addr().copied()).flatten()
-    }))
 }

@@ -2,9 +2,6 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use rtnetlink::LinkBridge;
-use rtnetlink::packet_route::link::BridgeStpState;
-
 use super::{End, LabError, Ns, link, netlink};
 
 /// Name of the bridge device in its namespace.
@@ -19,14 +16,7 @@ pub struct Bridge {
 
 impl Bridge {
     pub(crate) fn create(ns: Ns) -> Result<Self, LabError> {
-        let message = LinkBridge::new(DEVICE)
-            .stp_state(BridgeStpState::Disabled)
-            .forward_delay(0)
-            // Group frames are flooded to all, as on an exchange whose switch knows no members.
-            .mcast_snooping(false)
-            .up()
-            .build();
-        ns.run(|| netlink::add_link("add bridge", message))??;
+        ns.run(|| netlink::add_bridge(DEVICE))??;
         Ok(Self {
             ns,
             ports: AtomicU32::new(0),
@@ -44,9 +34,7 @@ impl Bridge {
         let name = format!("p{}", self.ports.fetch_add(1, Ordering::Relaxed));
         let port = end.twin(&self.ns, &name);
         link::add_veth(&end, &port)?;
-        let bridge = self.ns.link(DEVICE)?.index;
-        self.ns
-            .run(|| netlink::set_link(&name, |link| link.controller(bridge)))??;
+        self.ns.run(|| netlink::plug(&name, DEVICE))??;
         Ok(name)
     }
 }

@@ -22,7 +22,8 @@
 //! - Every checksum on a wire is complete and no packet is larger than the MTU: checksum and segmentation
 //!   offloads are off on each veth end unless asked for. A sender behind a veth otherwise leaves the
 //!   pseudo-header sum for hardware that is not there, and AF_XDP hands it on as it is.
-//! - IPv6 is off and reverse path filters are off until a test turns them on.
+//! - IPv6 is off ([`Ns::enable_ipv6`]) and reverse path filters are off until a test turns them on. IPv6 addresses are
+//!   usable at once: there is neither duplicate address detection nor autoconfiguration.
 
 mod bridge;
 mod error;
@@ -30,6 +31,7 @@ mod laboratory;
 mod link;
 pub(crate) mod netlink;
 mod ns;
+mod packet_socket;
 mod process;
 mod route;
 mod scratch;
@@ -40,5 +42,6 @@ pub use laboratory::{Lab, require_root};
 pub use link::{End, Link};
 pub use nix::sys::signal::Signal;
 pub use ns::Ns;
+pub(crate) use packet_socket::packet_socket;
 pub use process::Process;
 pub use route::Route;

@@ -5,18 +5,24 @@
 
 use std::io;
 use std::net::IpAddr;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use futures_util::TryStreamExt;
 use ipnet::IpNet;
-use rtnetlink::packet_route::link::{LinkAttribute, LinkFlags, LinkMessage, Stats64};
+use rtnetlink::packet_route::link::{
+    BridgeStpState, LinkAttribute, LinkFlags, LinkMessage, Stats64,
+};
 use rtnetlink::packet_route::neighbour::NeighbourState;
 use rtnetlink::packet_route::route::{RouteMessage, RouteScope};
-use rtnetlink::{Handle, LinkMessageBuilder, LinkUnspec, RouteMessageBuilder};
+use rtnetlink::{Handle, LinkBridge, LinkMessageBuilder, LinkUnspec, RouteMessageBuilder};
 
 use super::{LabError, Link, Route};
 
 /// Queue of a TUN device in packets: a TCP window of full-sized packets fits in.
 const TUN_QUEUE: u32 = 10_000;
+/// How long a link is waited for.
+const CARRIER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Adds a link, as described by the message.
 pub(crate) fn add_link(what: &str, message: LinkMessage) -> Result<(), LabError> {
@@ -37,13 +43,52 @@ pub(crate) fn set_link(
     })
 }
 
-/// Gives a TUN device its MTU and queue and sets it up.
-pub(crate) fn set_tun_up(name: &str, mtu: u32) -> Result<(), LabError> {
+/// Gives a TUN or TAP device its MTU, its queue and maybe a MAC address, and sets it up.
+pub(crate) fn set_tun_up(name: &str, mtu: u32, mac: Option<[u8; 6]>) -> Result<(), LabError> {
     set_link(name, |link| {
-        link.mtu(mtu)
+        let link = link
+            .mtu(mtu)
             .append_extra_attribute(LinkAttribute::TxQueueLen(TUN_QUEUE))
-            .up()
+            .up();
+        match mac {
+            Some(mac) => link.address(mac.to_vec()),
+            None => link,
+        }
     })
+}
+
+/// Adds a learning switch without spanning tree, so that a new port forwards at once.
+pub(crate) fn add_bridge(name: &str) -> Result<(), LabError> {
+    let message = LinkBridge::new(name)
+        .stp_state(BridgeStpState::Disabled)
+        .forward_delay(0)
+        // Group frames are flooded to all, as on an exchange whose switch knows no members.
+        .mcast_snooping(false)
+        .up()
+        .build();
+    add_link(&format!("add bridge {name}"), message)
+}
+
+/// Plugs a link into a bridge of the same namespace.
+pub(crate) fn plug(name: &str, bridge: &str) -> Result<(), LabError> {
+    let bridge = index(bridge)?;
+    set_link(name, |link| link.controller(bridge))
+}
+
+/// Waits until a link carries packets. Both ends of a pair being up is not enough: until the kernel has
+/// worked off the carrier event, up to a second later, a device drops what it is given (net/core/link_watch.c).
+pub(crate) fn await_running(name: &str, namespace: &str) -> Result<(), LabError> {
+    let deadline = Instant::now() + CARRIER_TIMEOUT;
+    while !link(name)?.running {
+        if Instant::now() >= deadline {
+            return Err(LabError::NoCarrier {
+                link: name.to_owned(),
+                namespace: namespace.to_owned(),
+            });
+        }
+        thread::sleep(Duration::from_millis(2));
+    }
+    Ok(())
 }
 
 /// Deletes the link of that name (and its peer, if it is a veth end).

@@ -9,16 +9,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, Instant};
 
 use nix::sched::{CloneFlags, setns, unshare};
 use rtnetlink::LinkMessageBuilder;
 
 use super::link::Link;
 use super::{LabError, Route, netlink, route};
-
-/// How long a link is waited for.
-const CARRIER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A network namespace; clones name the same one, which lives as long as the last of them.
 #[derive(Clone, Debug)]
@@ -56,6 +52,14 @@ impl Ns {
             ("net/ipv4/conf/all/rp_filter", "0"),
             ("net/ipv4/conf/default/rp_filter", "0"),
             ("net/ipv4/ip_forward", "0"),
+            // What enable_ipv6 finds on each device: addresses that are usable at once, and none but those given
+            // and the link-local one. Duplicate address detection is off where both values are 0
+            // (net/ipv6/addrconf.c, addrconf_dad_begin).
+            ("net/ipv6/conf/all/accept_dad", "0"),
+            ("net/ipv6/conf/default/accept_dad", "0"),
+            ("net/ipv6/conf/default/accept_ra", "0"),
+            ("net/ipv6/conf/default/autoconf", "0"),
+            ("net/ipv6/conf/default/router_solicitations", "0"),
         ] {
             ns.sysctl(key, value)?;
         }
@@ -119,6 +123,36 @@ impl Ns {
         })
     }
 
+    /// Turns IPv6 on, on the links that are there and on those to come.
+    pub fn enable_ipv6(&self) -> Result<(), LabError> {
+        // Writing "all" reaches the devices and the default of devices to come (addrconf_disable_ipv6).
+        self.sysctl("net/ipv6/conf/all/disable_ipv6", "0")
+    }
+
+    /// Makes it a router of both families.
+    pub fn enable_forwarding(&self) -> Result<(), LabError> {
+        self.sysctl("net/ipv4/ip_forward", "1")?;
+        self.sysctl("net/ipv6/conf/all/forwarding", "1")
+    }
+
+    /// A counter of `/proc/net/snmp6`, as in `snmp6("Icmp6OutParmProblems")`.
+    pub fn snmp6(&self, counter: &'static str) -> Result<u64, LabError> {
+        let what = "read /proc/thread-self/net/snmp6";
+        let text = self
+            .run(|| fs::read_to_string("/proc/thread-self/net/snmp6"))?
+            .map_err(|source| LabError::os(what, source))?;
+        let rows = text
+            .lines()
+            .filter_map(|line| line.split_once(char::is_whitespace));
+        let value = rows
+            .filter(|(name, _)| *name == counter)
+            .find_map(|(_, value)| value.trim().parse().ok());
+        value.ok_or_else(|| LabError::Argument {
+            value: counter.to_owned(),
+            expected: "a counter of /proc/net/snmp6",
+        })
+    }
+
     /// Adds an address such as "192.0.2.1/24" to a link.
     pub fn address(&self, link: &str, address: &str) -> Result<(), LabError> {
         let address = route::parse_net(address)?;
@@ -150,20 +184,9 @@ impl Ns {
         self.run(|| netlink::set_link(name, LinkMessageBuilder::up))?
     }
 
-    /// Waits until a link carries packets. Both ends of a pair being up is not enough: until the kernel has
-    /// worked off the carrier event, up to a second later, a device drops what it is given (net/core/link_watch.c).
+    /// Waits until a link carries packets, which is up to a second after both ends of a pair are up.
     pub fn link_await_running(&self, name: &str) -> Result<(), LabError> {
-        let deadline = Instant::now() + CARRIER_TIMEOUT;
-        while !self.link(name)?.running {
-            if Instant::now() >= deadline {
-                return Err(LabError::NoCarrier {
-                    link: name.to_owned(),
-                    namespace: self.name().to_owned(),
-                });
-            }
-            thread::sleep(Duration::from_millis(2));
-        }
-        Ok(())
+        self.run(|| netlink::await_running(name, self.name()))?
     }
 
     /// Sets a link down.

@@ -1,6 +1,6 @@
 //! `ping` of iputils.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use super::TrafficError;
@@ -9,8 +9,8 @@ use crate::lab::{LabError, Ns};
 /// Echo requests from a namespace.
 #[derive(Clone, Debug)]
 pub struct Ping {
-    destination: Ipv4Addr,
-    source: Option<Ipv4Addr>,
+    destination: IpAddr,
+    source: Option<IpAddr>,
     count: u32,
     interval: Duration,
     timeout: Duration,
@@ -35,9 +35,9 @@ pub struct PingReport {
 
 impl Ping {
     /// Three requests, 100 ms apart, each answered within a second.
-    pub fn new(destination: Ipv4Addr) -> Self {
+    pub fn new(destination: impl Into<IpAddr>) -> Self {
         Self {
-            destination,
+            destination: destination.into(),
             source: None,
             count: 3,
             interval: Duration::from_millis(100),
@@ -49,8 +49,8 @@ impl Ping {
 
     /// From this address.
     #[must_use]
-    pub fn source(mut self, source: Ipv4Addr) -> Self {
-        self.source = Some(source);
+    pub fn source(mut self, source: impl Into<IpAddr>) -> Self {
+        self.source = Some(source.into());
         self
     }
 

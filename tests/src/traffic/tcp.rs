@@ -1,7 +1,7 @@
 //! A TCP transfer between two namespaces with a SHA-256 on each side.
 
 use std::io::{self, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
@@ -25,8 +25,8 @@ const WHAT: &str = "TCP transfer";
 pub struct TcpTransfer {
     from: Ns,
     to: Ns,
-    destination: Ipv4Addr,
-    source: Option<Ipv4Addr>,
+    destination: IpAddr,
+    source: Option<IpAddr>,
     bytes: u64,
     limit: Duration,
 }
@@ -65,11 +65,11 @@ struct Progress {
 
 impl TcpTransfer {
     /// To an address of the namespace `to`, with a limit of one minute.
-    pub fn new(from: &Ns, to: &Ns, destination: Ipv4Addr, bytes: u64) -> Self {
+    pub fn new(from: &Ns, to: &Ns, destination: impl Into<IpAddr>, bytes: u64) -> Self {
         Self {
             from: from.clone(),
             to: to.clone(),
-            destination,
+            destination: destination.into(),
             source: None,
             bytes,
             limit: Duration::from_secs(60),
@@ -78,8 +78,8 @@ impl TcpTransfer {
 
     /// From this address instead of the one that routing chooses.
     #[must_use]
-    pub fn source(mut self, source: Ipv4Addr) -> Self {
-        self.source = Some(source);
+    pub fn source(mut self, source: impl Into<IpAddr>) -> Self {
+        self.source = Some(source.into());
         self
     }
 
@@ -128,18 +128,19 @@ impl TcpTransfer {
     }
 
     fn send(&self, port: u16, progress: &Progress) -> Result<[u8; 32], TrafficError> {
+        let to = SocketAddr::new(self.destination, port);
+        let domain = Domain::for_address(to);
         let socket = self
             .from
-            .run(|| Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP)))?
+            .run(|| Socket::new(domain, Type::STREAM, Some(Protocol::TCP)))?
             .map_err(TrafficError::os("open a socket"))?;
         if let Some(source) = self.source {
             socket
-                .bind(&SockAddr::from(SocketAddr::new(IpAddr::V4(source), 0)))
+                .bind(&SockAddr::from(SocketAddr::new(source, 0)))
                 .map_err(TrafficError::os("bind to the source"))?;
         }
-        let destination = SockAddr::from(SocketAddr::new(IpAddr::V4(self.destination), port));
         socket
-            .connect_timeout(&destination, progress.limit)
+            .connect_timeout(&SockAddr::from(to), progress.limit)
             .map_err(TrafficError::os("connect"))?;
         let mut stream = TcpStream::from(socket);
         stream

@@ -316,11 +316,11 @@ fn each_drop_of_a_packet_from_a_tunnel_has_its_counter() {
         "worker outer-icmp",
     );
     // From one client to another, who cannot be reached.
-    let tunnel = Client::A.tunnel_spec(Isp::Two);
+    let (local, remote) = Client::A.ends(Isp::Two);
     let to_silent = Ipv4::new(Client::A.address(), SILENT, datagram(10));
     let to_silent = Gre::new(Some(2), to_silent);
     access(
-        Ipv4::new(tunnel.local, tunnel.remote, to_silent),
+        Ipv4::new(local, remote, to_silent),
         "worker neighbour-unresolved",
     );
     bed.finish();
@@ -340,10 +340,10 @@ fn a_packet_that_the_device_does_not_take_is_counted() {
                 .any(|port| port["name"] == "ix0" && port["up"] == false)
         })
         .unwrap();
-    let tunnel = Client::A.tunnel_spec(Isp::Two);
+    let (local, remote) = Client::A.ends(Isp::Two);
     let inner = Gre::new(Some(2), from_client_a());
     bed.access(
-        &on_access(Ipv4::new(tunnel.local, tunnel.remote, inner)),
+        &on_access(Ipv4::new(local, remote, inner)),
         &["cl0 redirected", "worker rx", "worker tx-busy"],
     );
     bed.finish();

@@ -187,7 +187,7 @@ fn busy_lab(witness: &Witness) -> Busy {
     for (ns, end) in [(&line.west, "lab0"), (&line.east, "lab1")] {
         line.lab.veth((ns, "witness"), (&witness.ns, end)).unwrap();
     }
-    let spec = tunnel_west_spec(Kind::Ipip).to_string();
+    let spec = tunnel_west_spec(Kind::IPIP).to_string();
     let mut command = line.west.command(env!("CARGO_BIN_EXE_tp-client-end"));
     let end = line
         .lab
@@ -213,7 +213,7 @@ fn busy_lab(witness: &Witness) -> Busy {
     let mut command = Command::new("sleep");
     let outside = line.lab.spawn("outside", command.arg("1000")).unwrap();
     let started = [end.id(), shell.id(), outside.id()];
-    let client = tunnel_east(&line, Kind::Ipip);
+    let client = tunnel_east(&line, Kind::IPIP);
     // Only the laboratory is left to end them.
     std::mem::forget((end, shell, outside));
     Busy {

@@ -3,7 +3,7 @@
 mod tally;
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::socket::{setsockopt, sockopt};
 
-use self::tally::{NUMBER, Tally, fill};
+use self::tally::{HEADERS_V4, HEADERS_V6, NUMBER, Tally, fill};
 use super::TrafficError;
 use crate::lab::Ns;
 
@@ -29,8 +29,8 @@ const BUFFER: usize = 65_535;
 pub struct UdpFlow {
     from: Ns,
     to: Ns,
-    destination: Ipv4Addr,
-    source: Option<Ipv4Addr>,
+    destination: IpAddr,
+    source: Option<IpAddr>,
     payload: usize,
     packets_per_second: u32,
     count: u64,
@@ -60,11 +60,11 @@ struct Shared {
 
 impl UdpFlow {
     /// To an address of the namespace `to`: 1,000 datagrams of 100 bytes at 1,000 a second.
-    pub fn new(from: &Ns, to: &Ns, destination: Ipv4Addr) -> Self {
+    pub fn new(from: &Ns, to: &Ns, destination: impl Into<IpAddr>) -> Self {
         Self {
             from: from.clone(),
             to: to.clone(),
-            destination,
+            destination: destination.into(),
             source: None,
             payload: 100,
             packets_per_second: 1000,
@@ -74,15 +74,15 @@ impl UdpFlow {
 
     /// From this address.
     #[must_use]
-    pub fn source(mut self, source: Ipv4Addr) -> Self {
-        self.source = Some(source);
+    pub fn source(mut self, source: impl Into<IpAddr>) -> Self {
+        self.source = Some(source.into());
         self
     }
 
     /// With this many bytes of UDP payload; 8 at least.
     #[must_use]
     pub fn payload(mut self, bytes: usize) -> Self {
-        self.payload = bytes.clamp(NUMBER, BUFFER - 28);
+        self.payload = bytes.clamp(NUMBER, BUFFER - 48);
         self
     }
 
@@ -120,13 +120,17 @@ impl UdpFlow {
         let destination = receiving
             .local_addr()
             .map_err(TrafficError::os("bind the receiver"))?;
-        let source = self.source.unwrap_or(Ipv4Addr::UNSPECIFIED);
+        let (any, headers): (IpAddr, _) = match self.destination {
+            IpAddr::V4(_) => (Ipv4Addr::UNSPECIFIED.into(), HEADERS_V4),
+            IpAddr::V6(_) => (Ipv6Addr::UNSPECIFIED.into(), HEADERS_V6),
+        };
+        let source = self.source.unwrap_or(any);
         let sending = self.from.run(|| UdpSocket::bind((source, 0)))?;
         let sending = sending.map_err(TrafficError::os("bind the sender"))?;
         let shared = Arc::new(Shared {
             stop: AtomicBool::new(false),
             sender_done: AtomicBool::new(false),
-            tally: Mutex::new(Tally::new(self.count)),
+            tally: Mutex::new(Tally::new(self.count, headers)),
         });
         let (of_sender, of_receiver) = (Arc::clone(&shared), Arc::clone(&shared));
         Ok(UdpRunning {

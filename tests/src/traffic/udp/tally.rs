@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 /// Bytes of the number in front of the filler.
 pub(super) const NUMBER: usize = 8;
-/// Bytes of IPv4 and UDP headers in front of the payload (RFC 791, RFC 768).
-const HEADERS: u64 = 20 + 8;
+/// Bytes of IP and UDP headers in front of the payload (RFC 791, RFC 8200, RFC 768).
+pub(super) const HEADERS_V4: u64 = 20 + 8;
+pub(super) const HEADERS_V6: u64 = 40 + 8;
 
 /// What became of a flow, or has until now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -37,6 +38,7 @@ pub struct UdpReport {
 #[derive(Debug)]
 pub(super) struct Tally {
     report: UdpReport,
+    headers: u64,
     seen: Vec<bool>,
     highest: Option<u64>,
     first: Option<Instant>,
@@ -57,9 +59,11 @@ impl UdpReport {
 }
 
 impl Tally {
-    pub(super) fn new(count: u64) -> Self {
+    /// Of a flow of that many datagrams with that many bytes of IP and UDP headers.
+    pub(super) fn new(count: u64, headers: u64) -> Self {
         Self {
             report: UdpReport::default(),
+            headers,
             seen: vec![false; usize::try_from(count).unwrap_or(usize::MAX)],
             highest: None,
             first: None,
@@ -91,7 +95,7 @@ impl Tally {
         }
         report.received += 1;
         report.received_bytes += datagram.len() as u64;
-        report.received_ip_bytes += datagram.len() as u64 + HEADERS;
+        report.received_ip_bytes += datagram.len() as u64 + self.headers;
         if self.highest.is_some_and(|highest| number < highest) {
             report.reordered += 1;
         } else {
@@ -127,7 +131,7 @@ mod tests {
 
     #[test]
     fn loss_duplicates_reordering_and_damage_are_told_apart() {
-        let mut tally = Tally::new(6);
+        let mut tally = Tally::new(6, HEADERS_V4);
         let datagram = |number| {
             let mut bytes = vec![0; 20];
             fill(&mut bytes, number);
