@@ -110,6 +110,30 @@ impl<T: AsRef<[u8]>> Packet<T> {
         &self.buffer.as_ref()[Self::HEADER_LEN..self.total_len()]
     }
 
+    /// What stands behind the header and up to four extension headers.
+    ///
+    /// # Errors
+    /// [`Error::Truncated`] if an extension header goes beyond the packet, [`Error::Malformed`] if
+    /// one still follows the fourth.
+    #[inline]
+    pub fn upper_layer(&self) -> Result<UpperLayer, Error> {
+        let mut upper = UpperLayer {
+            protocol: self.next_header(),
+            offset: Self::HEADER_LEN,
+            is_fragment: false,
+        };
+        let payload = &self.buffer.as_ref()[..self.total_len()];
+        let mut passed = 0;
+        while upper.protocol.is_extension_header() && !upper.is_fragment {
+            if passed == MAX_EXTENSION_HEADERS {
+                return Err(Error::Malformed);
+            }
+            upper.pass(&payload[upper.offset..])?;
+            passed += 1;
+        }
+        Ok(upper)
+    }
+
     fn address(&self, at: usize) -> Ipv6Addr {
         let mut octets = [0; 16];
         octets.copy_from_slice(&self.buffer.as_ref()[at..at + 16]);
@@ -137,6 +161,49 @@ impl<T: AsRef<[u8]> + AsMut<[u8]>> Packet<T> {
     }
 }
 
+/// Extension headers that are read, at most: Linux's tunnels send one, and a chain without a
+/// bound would cost the reader whatever its sender likes.
+const MAX_EXTENSION_HEADERS: usize = 4;
+
+impl Protocol {
+    /// Hop-by-hop options, routing, fragment, destination options (RFC 8200 section 4.1).
+    const fn is_extension_header(self) -> bool {
+        matches!(self.0, 0 | 43 | 44 | 60)
+    }
+}
+
+/// Where an IPv6 packet's extension headers end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UpperLayer {
+    /// What follows them.
+    pub protocol: Protocol,
+    /// Where it starts, from the packet's start.
+    pub offset: usize,
+    /// Whether a fragment header has more fragments to follow, or an offset: the walk ends there.
+    pub is_fragment: bool,
+}
+
+impl UpperLayer {
+    /// Goes on behind the extension header that `rest` begins with.
+    fn pass(&mut self, rest: &[u8]) -> Result<(), Error> {
+        let [next, len, fragment @ ..] = *rest.first_chunk::<4>().ok_or(Error::Truncated)?;
+        let header_len = match self.protocol {
+            Protocol(44) => {
+                // Offset and M; the two bits between them are reserved.
+                self.is_fragment = u16::from_be_bytes(fragment) & 0xfff9 != 0;
+                8
+            }
+            _ => (usize::from(len) + 1) * 8,
+        };
+        if rest.len() < header_len {
+            return Err(Error::Truncated);
+        }
+        self.protocol = Protocol(next);
+        self.offset += header_len;
+        Ok(())
+    }
+}
+
 /// Whether these bytes begin like an IPv6 packet. Says nothing about what follows.
 #[inline]
 #[must_use]
@@ -146,6 +213,7 @@ pub fn is_ipv6(packet: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    extern crate std;
     use super::*;
 
     /// Traffic class 0xb9 (EF, ECT(1)), flow label 0xabcde, 4 bytes of ICMPv6, and padding.
@@ -207,6 +275,70 @@ mod tests {
         assert_eq!(packet.hop_limit(), 63);
         packet.buffer[field::HOP_LIMIT] = 64;
         assert_eq!(packet.buffer, BYTES);
+    }
+
+    /// An IPv6 packet whose payload is these extension headers, of which the first is `first`.
+    fn chain(first: u8, headers: &[&[u8]]) -> std::vec::Vec<u8> {
+        let mut bytes = BYTES[..40].to_vec();
+        bytes.extend(headers.concat());
+        bytes[5] = u8::try_from(bytes.len() - 40).unwrap();
+        bytes[6] = first;
+        bytes
+    }
+
+    fn upper(bytes: &[u8]) -> Result<(u8, usize, bool), Error> {
+        let upper = Packet::new_checked(bytes).unwrap().upper_layer()?;
+        Ok((upper.protocol.0, upper.offset, upper.is_fragment))
+    }
+
+    const OPTIONS: [u8; 8] = [60, 0, 1, 4, 0, 0, 0, 0];
+    const LONG_OPTIONS: [u8; 16] = [43, 1, 1, 12, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    const ROUTING: [u8; 8] = [44, 0, 4, 0, 0, 0, 0, 0];
+    const ATOMIC: [u8; 8] = [47, 0xff, 0, 6, 0, 0, 0, 9];
+
+    #[test]
+    fn four_extension_headers_are_passed_and_no_fifth() {
+        assert_eq!(upper(&chain(47, &[&[0; 4]])), Ok((47, 40, false)));
+        let four = chain(0, &[&OPTIONS, &LONG_OPTIONS, &ROUTING, &ATOMIC, &[0; 4]]);
+        assert_eq!(upper(&four), Ok((47, 80, false)));
+        let five = chain(60, &[&OPTIONS, &OPTIONS, &OPTIONS, &OPTIONS, &OPTIONS]);
+        assert_eq!(upper(&five), Err(Error::Malformed));
+    }
+
+    #[test]
+    fn the_walk_ends_at_a_fragment() {
+        for (word, expected) in [
+            (0x0001u16, true),
+            (0x0008, true),
+            (0xfff8, true),
+            (0x0006, false),
+        ] {
+            let mut fragment = [60, 0, 0, 0, 0, 0, 0, 9];
+            fragment[2..4].copy_from_slice(&word.to_be_bytes());
+            let bytes = chain(44, &[&fragment, &[17, 0, 0, 0, 0, 0, 0, 0]]);
+            let end = if expected {
+                (60, 48, true)
+            } else {
+                (17, 56, false)
+            };
+            assert_eq!(upper(&bytes), Ok(end), "{word:x}");
+        }
+    }
+
+    #[test]
+    fn extension_headers_end_with_the_packet() {
+        let whole = chain(0, &[&OPTIONS, &LONG_OPTIONS]);
+        for len in 40..64 {
+            // Padding behind the packet is no part of it.
+            let mut bytes = whole.clone();
+            bytes[5] = u8::try_from(len - 40).unwrap();
+            assert_eq!(upper(&bytes), Err(Error::Truncated), "{len}");
+        }
+        assert_eq!(
+            upper(&whole),
+            Err(Error::Truncated),
+            "routing follows, and is not there"
+        );
     }
 
     #[test]

@@ -6,18 +6,24 @@
 #![forbid(unsafe_code)]
 #![no_std]
 
+mod arp;
 pub mod checksum;
 mod ethernet;
 mod gre;
+mod gue;
 mod ipv4;
 mod ipv6;
 mod mac;
+mod udp;
 
+pub use arp::Packet as ArpPacket;
 pub use ethernet::{EtherType, Frame as EthernetFrame, VlanTag};
 pub use gre::{Flags as GreFlags, Packet as GrePacket};
+pub use gue::Packet as GuePacket;
 pub use ipv4::{Ecn, Packet as Ipv4Packet, Protocol};
-pub use ipv6::{Packet as Ipv6Packet, is_ipv6};
+pub use ipv6::{Packet as Ipv6Packet, UpperLayer, is_ipv6};
 pub use mac::{MacAddr, MacParseError};
+pub use udp::Datagram as UdpDatagram;
 
 /// Why bytes are not the header that a view was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
