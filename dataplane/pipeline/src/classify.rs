@@ -1,11 +1,14 @@
 //! Whose is it, and in which tables?
 //!
-//! Reads: both generations of tables. Writes: nothing. Drops: `StaleIngress`.
+//! Reads: both generations of tables, the destination MAC. Writes: nothing.
+//! Drops: `StaleIngress`, `BadMetadata`, `InnerGroup`, `InnerNotForUs`.
 
-use tp_wire::Ecn;
+use tp_wire::{Ecn, EthernetFrame, MacAddr};
 
 use crate::counters::LinkId;
-use crate::parse::{Claim, InnerHeader, Parsed};
+use crate::link::{EthernetLink, Link};
+use crate::packet::Packet;
+use crate::parse::{Claim, Content, InnerHeader, Parsed};
 use crate::tables::{
     Snapshot, Tables, Tagged, Tunnel, TunnelSlot, Upstream, UpstreamSlot, Vfib, VfibId,
 };
@@ -17,6 +20,8 @@ pub(crate) struct Classified<'t> {
     /// The tables in which its link was found; no others are read from here on.
     pub(crate) tables: &'t Tables,
     pub(crate) from: Ingress<'t>,
+    /// In which of them its destination is looked up.
+    pub(crate) vfib: Option<VfibId>,
     /// Of the outer header; Not-ECT where there is none.
     pub(crate) outer_ecn: Ecn,
     pub(crate) inner: InnerHeader,
@@ -43,7 +48,14 @@ pub(crate) struct TunnelLink<'t> {
     pub(crate) tunnel: &'t Tunnel,
 }
 
-impl Ingress<'_> {
+impl<'t> Ingress<'t> {
+    pub(crate) fn link(&self) -> &'t Link {
+        match self {
+            Self::Upstream(link) => &link.upstream.link,
+            Self::Tunnel(link) => &link.tunnel.link,
+        }
+    }
+
     pub(crate) fn id(&self) -> LinkId {
         match self {
             Self::Upstream(link) => LinkId::Upstream(link.slot),
@@ -51,6 +63,7 @@ impl Ingress<'_> {
         }
     }
 
+    /// The table of its upstream, if it has one of its own.
     pub(crate) fn vfib(&self) -> Option<VfibId> {
         match self {
             Self::Upstream(link) => Some(link.upstream.vfib),
@@ -78,26 +91,62 @@ impl Tables {
 
 /// Answers for one packet.
 #[inline]
-pub(crate) fn classify(parsed: Parsed, snapshot: &Snapshot) -> Result<Classified<'_>, DropReason> {
-    let Parsed { ingress, inner } = parsed;
-    let outer_ecn = match ingress {
-        Claim::Upstream(_) => Ecn::NotEct,
-        Claim::Tunnel(_, ecn) => ecn,
-    };
-    let classified = |tables| {
-        let from = find(tables, ingress)?;
-        Some(Classified {
-            tables,
-            from,
-            outer_ecn,
-            inner,
-        })
-    };
+pub(crate) fn classify<'t>(
+    parsed: Parsed,
+    packet: &Packet<'_>,
+    snapshot: &'t Snapshot,
+) -> Result<Classified<'t>, DropReason> {
+    let found = |tables| Some((tables, find(tables, parsed.claim)?));
     // The current tables first: a slot and tag that both know is the same link in both, and the
     // packet goes the new way.
-    classified(&*snapshot.current)
-        .or_else(|| classified(snapshot.retiring.as_deref()?))
-        .ok_or(DropReason::StaleIngress)
+    let (tables, from) = found(&*snapshot.current)
+        .or_else(|| found(snapshot.retiring.as_deref()?))
+        .ok_or(DropReason::StaleIngress)?;
+    let inner = parsed.inner;
+    let link = from.link();
+    // Steering keeps them apart; forwarding a frame's payload as a packet would be to guess.
+    if link.encap.is_ethernet() != (inner.ethernet_len > 0) {
+        return Err(DropReason::BadMetadata);
+    }
+    let vfib = match &link.ethernet {
+        None => from.vfib(),
+        Some(ethernet) => {
+            let header = usize::from(inner.offset - inner.ethernet_len);
+            let to = EthernetFrame::new_checked(&packet.bytes()[header..])
+                .map_err(|_| DropReason::InnerMalformed)?
+                .destination();
+            selected(ethernet, to, inner.content, from.vfib())?
+        }
+    };
+    Ok(Classified {
+        tables,
+        from,
+        vfib,
+        outer_ecn: parsed.outer_ecn,
+        inner,
+    })
+}
+
+/// The table that a frame to this MAC is for; `own` is that of the link's own.
+#[inline]
+fn selected(
+    ethernet: &EthernetLink,
+    to: MacAddr,
+    content: Content,
+    own: Option<VfibId>,
+) -> Result<Option<VfibId>, DropReason> {
+    if to == ethernet.own {
+        return Ok(own);
+    }
+    if to.is_group() {
+        return match content {
+            Content::Arp | Content::Discovery => Ok(own),
+            Content::Ip(_) => Err(DropReason::InnerGroup),
+        };
+    }
+    let found = ethernet.shown.binary_search_by_key(&to, |(mac, _)| *mac);
+    let index = found.map_err(|_| DropReason::InnerNotForUs)?;
+    Ok(Some(ethernet.shown[index].1))
 }
 
 /// The link of this slot, if it is still the one of the tag.
@@ -107,7 +156,7 @@ fn find(tables: &Tables, claim: Claim) -> Option<Ingress<'_>> {
             let link = tables.upstream(slot)?;
             (link.upstream.tag == tag).then_some(Ingress::Upstream(link))
         }
-        Claim::Tunnel(Tagged { slot, tag }, _) => {
+        Claim::Tunnel(Tagged { slot, tag }) => {
             let link = tables.tunnel(slot)?;
             (link.tunnel.tag == tag).then_some(Ingress::Tunnel(link))
         }

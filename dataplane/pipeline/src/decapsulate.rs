@@ -3,21 +3,25 @@
 //! Reads: both ECN fields. Writes: the packet's start and end, the inner ECN field and checksum.
 //! Drops: `EcnViolation`.
 
-use tp_wire::{Ecn, Ipv4Packet};
+use tp_wire::{Ecn, Ipv4Packet, Ipv6Packet};
 
 use crate::classify::{Classified, Ingress};
+use crate::family::Family;
 use crate::packet::Packet;
-use crate::tables::Tables;
+use crate::parse::Content;
+use crate::tables::{Tables, VfibId};
 use crate::verdict::DropReason;
 
-/// A packet that is its inner IPv4 packet: no byte in front of it or behind.
+/// A packet that is its inner packet: no byte in front of it or behind.
 #[derive(Debug)]
 pub(crate) struct Inner<'t> {
     pub(crate) tables: &'t Tables,
     pub(crate) from: Ingress<'t>,
-    pub(crate) source: u32,
-    pub(crate) destination: u32,
+    pub(crate) vfib: Option<VfibId>,
+    pub(crate) content: Content,
     pub(crate) len: u16,
+    /// As in [`crate::parse::InnerHeader`]: the Ethernet header is in front of the packet yet.
+    pub(crate) ethernet_len: u16,
 }
 
 /// Answers for one packet.
@@ -29,6 +33,7 @@ pub(crate) fn decapsulate<'t>(
     let Classified {
         tables,
         from,
+        vfib,
         outer_ecn,
         inner,
     } = classified;
@@ -37,20 +42,35 @@ pub(crate) fn decapsulate<'t>(
         .ok_or(DropReason::BadMetadata)?;
     packet.truncate(usize::from(inner.len));
     // Without an outer header there is nothing to combine; nor is there with Not-ECT and ECT(0).
-    if matches!(outer_ecn, Ecn::Ce | Ecn::Ect1) {
-        let mut ip =
-            Ipv4Packet::new_checked(packet.bytes_mut()).map_err(|_| DropReason::InnerMalformed)?;
-        let ecn = combine(outer_ecn, ip.ecn()).ok_or(DropReason::EcnViolation)?;
-        ip.set_ecn(ecn);
+    if matches!(outer_ecn, Ecn::Ce | Ecn::Ect1)
+        && let Some(family) = inner.content.family()
+    {
+        mark(family, packet.bytes_mut(), outer_ecn)?;
     }
-    let (source, destination, len) = (inner.source, inner.destination, inner.len);
     Ok(Inner {
         tables,
         from,
-        source,
-        destination,
-        len,
+        vfib,
+        content: inner.content,
+        len: inner.len,
+        ethernet_len: inner.ethernet_len,
     })
+}
+
+/// Gives the inner packet the ECN field that it leaves the tunnel with.
+fn mark(family: Family, packet: &mut [u8], outer: Ecn) -> Result<(), DropReason> {
+    let malformed = |_| DropReason::InnerMalformed;
+    match family {
+        Family::V4 => {
+            let mut ip = Ipv4Packet::new_checked(packet).map_err(malformed)?;
+            ip.set_ecn(combine(outer, ip.ecn()).ok_or(DropReason::EcnViolation)?);
+        }
+        Family::V6 => {
+            let mut ip = Ipv6Packet::new_checked(packet).map_err(malformed)?;
+            ip.set_ecn(combine(outer, ip.ecn()).ok_or(DropReason::EcnViolation)?);
+        }
+    }
+    Ok(())
 }
 
 /// The ECN field that leaves a tunnel (RFC 6040 section 4.2, figure 4); `None` is the drop.

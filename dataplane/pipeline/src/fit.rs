@@ -1,14 +1,15 @@
 //! Can it leave that way?
 //!
-//! Reads: TTL, link header, MTU, headroom. Writes: TTL and checksum.
+//! Reads: TTL or hop limit, link header, MTU, headroom. Writes: TTL or hop limit, and checksum.
 //! Drops: `TtlExceeded`, `NeighbourUnresolved`, `NoPort`, `TooBig`, `NoHeadroom`.
 
-use tp_wire::{Ecn, Ipv4Packet};
+use tp_wire::{Ecn, Ipv4Packet, Ipv6Packet};
 
+use crate::family::Family;
 use crate::link::LinkHeader;
 use crate::packet::Packet;
 use crate::route::{Routed, Way};
-use crate::tables::Tables;
+use crate::tables::{Tables, VfibId};
 use crate::verdict::DropReason;
 
 /// A packet that can leave: its TTL is decremented, and the headers that it will get fit in
@@ -17,8 +18,10 @@ use crate::verdict::DropReason;
 pub(crate) struct Fitted<'t> {
     pub(crate) tables: &'t Tables,
     pub(crate) way: Way<'t>,
+    pub(crate) vfib: Option<VfibId>,
     pub(crate) link: &'t LinkHeader,
-    /// Total length of the inner packet.
+    pub(crate) family: Family,
+    /// Length of the inner packet.
     pub(crate) len: u16,
     /// Of the inner packet.
     pub(crate) ecn: Ecn,
@@ -30,21 +33,23 @@ pub(crate) fn fit<'t>(
     routed: Routed<'t>,
     packet: &mut Packet<'_>,
 ) -> Result<Fitted<'t>, DropReason> {
-    let Routed { tables, way, len } = routed;
+    let Routed {
+        tables,
+        way,
+        vfib,
+        family,
+        len,
+    } = routed;
     let headroom = packet.start();
-    let mut ip =
-        Ipv4Packet::new_checked(packet.bytes_mut()).map_err(|_| DropReason::InnerMalformed)?;
-    if ip.ttl() <= 1 {
+    let mut hops = Hops::of(family, packet)?;
+    if hops.left() <= 1 {
         return Err(DropReason::TtlExceeded);
     }
-    let link = way
-        .link()
-        .egress
-        .as_ref()
-        .ok_or(DropReason::NeighbourUnresolved)?;
+    let out = way.link();
+    let link = out.egress.as_ref().ok_or(DropReason::NeighbourUnresolved)?;
     let port = tables.ports.get(link.port.index()).copied().flatten();
     let mtu = port.ok_or(DropReason::NoPort)?.mtu;
-    let overhead = way.link().encap.overhead();
+    let overhead = out.encap.overhead();
     if usize::from(len) + overhead > usize::from(mtu) {
         return Err(DropReason::TooBig);
     }
@@ -52,12 +57,56 @@ pub(crate) fn fit<'t>(
     if headroom < overhead + link.len() {
         return Err(DropReason::NoHeadroom);
     }
-    ip.decrement_ttl();
+    hops.decrement();
     Ok(Fitted {
         tables,
         way,
+        vfib,
         link,
+        family,
         len,
-        ecn: ip.ecn(),
+        ecn: hops.ecn(),
     })
+}
+
+/// A packet's header, for the hops that it has left.
+enum Hops<'p> {
+    V4(Ipv4Packet<&'p mut [u8]>),
+    V6(Ipv6Packet<&'p mut [u8]>),
+}
+
+impl<'p> Hops<'p> {
+    #[inline]
+    fn of(family: Family, packet: &'p mut Packet<'_>) -> Result<Self, DropReason> {
+        let bytes = packet.bytes_mut();
+        match family {
+            Family::V4 => Ipv4Packet::new_checked(bytes).map(Self::V4),
+            Family::V6 => Ipv6Packet::new_checked(bytes).map(Self::V6),
+        }
+        .map_err(|_| DropReason::InnerMalformed)
+    }
+
+    #[inline]
+    fn left(&self) -> u8 {
+        match self {
+            Self::V4(ip) => ip.ttl(),
+            Self::V6(ip) => ip.hop_limit(),
+        }
+    }
+
+    #[inline]
+    fn decrement(&mut self) {
+        match self {
+            Self::V4(ip) => ip.decrement_ttl(),
+            Self::V6(ip) => ip.decrement_hop_limit(),
+        }
+    }
+
+    #[inline]
+    fn ecn(&self) -> Ecn {
+        match self {
+            Self::V4(ip) => ip.ecn(),
+            Self::V6(ip) => ip.ecn(),
+        }
+    }
 }

@@ -9,11 +9,14 @@
 //! | `parse` | is it what steering says, and whole? | packet | `Parsed` |
 //! | `classify` | whose is it, and in which tables? | `Parsed` | `Classified` |
 //! | `decapsulate` | which packet does it carry? | `Classified` | `Inner` |
-//! | `verify` | may it have this source? | `Inner` | `Verified` |
+//! | `verify` | is it for the portal itself? | `Inner` | `Onward` |
+//! | `verify` | may it have this source? | `Onward` | `Verified` |
 //! | `route` | which way does it leave? | `Verified` | `Routed` |
 //! | `fit` | can it leave that way? | `Routed` | `Fitted` |
 //! | `police` | is it within the rates? | `Fitted` | `Admitted` |
 //! | `write` | what goes on the wire? | `Admitted` | [`Verdict`] |
+//!
+//! `punt` answers for what leaves the line towards the kernel, `originate` for what comes from there.
 //!
 //! Nothing here does I/O, logs, allocates in a packet's way or asks the time.
 #![forbid(unsafe_code)]
@@ -27,16 +30,19 @@ mod classify;
 mod context;
 mod counters;
 mod decapsulate;
+mod family;
 mod fit;
 mod flow;
 mod link;
 mod lookup;
 mod meter;
+mod originate;
 mod packet;
 mod parse;
 mod police;
 mod probe;
 mod process;
+mod punt;
 mod route;
 mod tables;
 mod tunnel;
@@ -48,10 +54,11 @@ pub use context::{Context, Nanos};
 pub use counters::{LinkCounts, WorkerCounters};
 pub use link::{EthernetLink, Link, LinkAddresses, LinkHeader, Local};
 pub use meter::{MeterSpec, Meters};
+pub use originate::originate;
 pub use packet::Packet;
 pub use probe::{Probe, Stage};
 pub use process::Pipeline;
 pub use tables::*;
-pub use tunnel::{Encap, Ends};
+pub use tunnel::{Encap, Ends, EthernetAddresses};
 pub use verdict::{DropReason, PuntTo, Verdict};
 pub use verify::is_martian;

@@ -6,16 +6,17 @@ use arrayvec::ArrayVec;
 use crate::classify::classify;
 use crate::context::Context;
 use crate::counters::{LinkId, WorkerCounters};
-use crate::decapsulate::{Inner, decapsulate};
+use crate::decapsulate::decapsulate;
 use crate::fit::fit;
 use crate::lookup::Lookup;
 use crate::packet::Packet;
 use crate::parse::parse;
 use crate::police::police;
 use crate::probe::{Probe, Stage};
+use crate::punt::punt;
 use crate::route::{self, Routed};
 use crate::verdict::Verdict;
-use crate::verify::{self, Verified};
+use crate::verify::{self, Onward, Stop, Verified};
 use crate::write::write;
 
 /// The packets of a burst that reached a stage, each with its index in the burst.
@@ -97,14 +98,14 @@ impl Pipeline {
         );
         let verdicts = &mut verdicts[..packets.len()];
 
-        let mut inner = Burst::new();
-        self.receive(ctx, packets, verdicts, &mut inner);
+        let mut onward = Burst::new();
+        self.receive(ctx, packets, verdicts, &mut onward);
         probe.mark(Stage::Parse);
         let mut verified = Burst::new();
-        self.verify(&mut inner, verdicts, &mut verified);
+        self.verify(packets, verdicts, &mut onward, &mut verified);
         probe.mark(Stage::Verify);
         let mut routed = Burst::new();
-        self.route(&mut verified, verdicts, &mut routed);
+        self.route(ctx, packets, verdicts, &mut verified, &mut routed);
         probe.mark(Stage::Route);
         self.send(ctx, packets, verdicts, &mut routed);
         probe.mark(Stage::Write);
@@ -112,28 +113,30 @@ impl Pipeline {
         probe.mark(Stage::Count);
     }
 
-    /// Parse, classify, decapsulate.
+    /// Parse, classify, decapsulate; and take out what is for the portal itself.
     #[inline]
     fn receive<'t>(
         &mut self,
         ctx: &Context<'t>,
         packets: &mut [Packet<'_>],
         verdicts: &mut [Verdict],
-        out: &mut Burst<Inner<'t>>,
+        out: &mut Burst<Onward<'t>>,
     ) {
         let each = packets.iter_mut().zip(verdicts).zip(&mut self.accounts);
         for (index, ((packet, verdict), account)) in (0u8..).zip(each) {
             *account = Account::EMPTY;
-            let inner = parse(packet, ctx.port)
-                .and_then(|parsed| classify(parsed, ctx.snapshot))
+            let onward = parse(packet, ctx.port)
+                .and_then(|parsed| classify(parsed, packet, ctx.snapshot))
                 .and_then(|classified| {
                     account.from = Some(classified.from.id());
                     account.len = classified.inner.len;
                     decapsulate(classified, packet)
-                });
-            match inner {
-                Ok(inner) => out.push((index, inner)),
-                Err(reason) => *verdict = Verdict::Drop(reason),
+                })
+                .map_err(Stop::Drop)
+                .and_then(|inner| verify::local(inner, packet.bytes()));
+            match onward {
+                Ok(onward) => out.push((index, onward)),
+                Err(stop) => *verdict = halt(stop, packet, ctx),
             }
         }
     }
@@ -141,15 +144,19 @@ impl Pipeline {
     #[inline]
     fn verify<'t>(
         &mut self,
-        burst: &mut Burst<Inner<'t>>,
+        packets: &[Packet<'_>],
         verdicts: &mut [Verdict],
+        burst: &mut Burst<Onward<'t>>,
         out: &mut Burst<Verified<'t>>,
     ) {
-        let owners = self
+        let bytes = |index: u8| packets[usize::from(index)].bytes();
+        let keys = burst.iter();
+        let mut owners = self
             .lookup
-            .all(burst.iter().map(|(_, inner)| verify::key(inner)));
-        for ((index, inner), owner) in burst.drain(..).zip(owners) {
-            match verify::verify(inner, *owner) {
+            .all(keys.map(|(index, onward)| verify::key(onward, bytes(*index))));
+        for (index, onward) in burst.drain(..) {
+            let owner = owners.next(onward.family);
+            match verify::verify(onward, bytes(index), owner) {
                 Ok(verified) => out.push((index, verified)),
                 Err(reason) => verdicts[usize::from(index)] = Verdict::Drop(reason),
             }
@@ -159,17 +166,25 @@ impl Pipeline {
     #[inline]
     fn route<'t>(
         &mut self,
-        burst: &mut Burst<Verified<'t>>,
+        ctx: &Context<'t>,
+        packets: &mut [Packet<'_>],
         verdicts: &mut [Verdict],
+        burst: &mut Burst<Verified<'t>>,
         out: &mut Burst<Routed<'t>>,
     ) {
-        let routes = self
+        let bytes = |index: u8| packets[usize::from(index)].bytes();
+        let keys = burst.iter();
+        let mut routes = self
             .lookup
-            .all(burst.iter().map(|(_, verified)| route::key(verified)));
-        for ((index, verified), found) in burst.drain(..).zip(routes) {
-            match route::route(verified, *found) {
+            .all(keys.map(|(index, verified)| route::key(verified, bytes(*index))));
+        for (index, verified) in burst.drain(..) {
+            let found = routes.next(verified.family);
+            match route::route(verified, found) {
                 Ok(routed) => out.push((index, routed)),
-                Err(verdict) => verdicts[usize::from(index)] = verdict,
+                Err(stop) => {
+                    let index = usize::from(index);
+                    verdicts[index] = halt(stop, &mut packets[index], ctx);
+                }
             }
         }
     }
@@ -218,5 +233,14 @@ impl Pipeline {
                 }
             }
         }
+    }
+}
+
+/// The verdict of a packet that is not forwarded.
+#[inline]
+fn halt(stop: Stop<'_>, packet: &mut Packet<'_>, ctx: &Context<'_>) -> Verdict {
+    match stop {
+        Stop::Drop(reason) => Verdict::Drop(reason),
+        Stop::Punt(punted) => punt(punted, packet, ctx.meters, ctx.now),
     }
 }

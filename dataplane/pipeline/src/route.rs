@@ -3,20 +3,26 @@
 //! Reads: the ingress's virtual table, next hops. Writes: nothing.
 //! Drops: `NoRoute`, `NoClientRoute`, `Blackhole`. Punts.
 
-use tp_fib::{Fib4, NextHopId};
+use tp_fib::NextHopId;
 
 use crate::classify::{Ingress, TunnelLink, UpstreamLink};
 use crate::counters::LinkId;
+use crate::family::{Address, Family};
 use crate::link::Link;
-use crate::tables::{NextHop, Tables};
-use crate::verdict::{DropReason, PuntTo, Verdict};
-use crate::verify::Verified;
+use crate::lookup::Key;
+use crate::punt::Punted;
+use crate::tables::{NextHop, Tables, VfibId};
+use crate::verdict::DropReason;
+use crate::verify::{Stop, Verified};
 
 /// A packet with a way out.
 #[derive(Debug)]
 pub(crate) struct Routed<'t> {
     pub(crate) tables: &'t Tables,
     pub(crate) way: Way<'t>,
+    /// The table that led there.
+    pub(crate) vfib: Option<VfibId>,
+    pub(crate) family: Family,
     pub(crate) len: u16,
 }
 
@@ -77,44 +83,58 @@ impl<'t> Way<'t> {
 
 /// Where the route of the packet's destination is found: what [`route`] is to be given.
 #[inline]
-pub(crate) fn key<'t>(verified: &Verified<'t>) -> (Option<&'t Fib4>, u32) {
-    let vfib = verified.from.vfib();
-    let table = vfib.and_then(|id| verified.tables.vfib(id));
-    (table.map(|table| &table.v4), verified.destination)
+pub(crate) fn key<'t>(verified: &Verified<'t>, packet: &[u8]) -> Key<'t> {
+    let vfib = verified.vfib.and_then(|id| verified.tables.vfib(id));
+    match Address::destination(verified.family, packet) {
+        Address::V4(addr) => Key::V4(vfib.map(|vfib| &vfib.v4), addr),
+        Address::V6(addr) => Key::V6(vfib.map(|vfib| &vfib.v6), addr),
+    }
 }
 
 /// Answers for one packet whose route was looked up under its [`key`].
-///
-/// # Errors
-/// The verdict of a packet that does not go on: a drop, or a punt.
 #[inline]
 pub(crate) fn route(
     verified: Verified<'_>,
     found: Option<NextHopId>,
-) -> Result<Routed<'_>, Verdict> {
+) -> Result<Routed<'_>, Stop<'_>> {
     let Verified {
-        tables, from, len, ..
+        tables,
+        from,
+        vfib,
+        family,
+        len,
+        ethernet_len,
     } = verified;
     let next_hop = found.map(|id| tables.next_hop(id));
+    if next_hop == Some(NextHop::Punt) {
+        return Err(Stop::Punt(Punted {
+            from,
+            len,
+            ethernet_len,
+        }));
+    }
     let way = match from {
-        Ingress::Upstream(_) => from_upstream(tables, next_hop)?,
-        Ingress::Tunnel(from) => from_tunnel(tables, from, next_hop)?,
+        Ingress::Upstream(_) => from_upstream(tables, next_hop),
+        Ingress::Tunnel(from) => from_tunnel(tables, from, next_hop),
     };
-    Ok(Routed { tables, way, len })
+    Ok(Routed {
+        tables,
+        way: way.map_err(Stop::Drop)?,
+        vfib,
+        family,
+        len,
+    })
 }
 
-const BLACKHOLE: Verdict = Verdict::Drop(DropReason::Blackhole);
-
 #[inline]
-fn from_upstream(tables: &Tables, next_hop: Option<NextHop>) -> Result<Way<'_>, Verdict> {
+fn from_upstream(tables: &Tables, next_hop: Option<NextHop>) -> Result<Way<'_>, DropReason> {
     match next_hop {
-        None | Some(NextHop::Upstream(_)) => Err(Verdict::Drop(DropReason::NoClientRoute)),
+        None | Some(NextHop::Upstream(_)) => Err(DropReason::NoClientRoute),
         Some(NextHop::Tunnel(slot)) => {
-            let to = tables.tunnel(slot).ok_or(BLACKHOLE)?;
+            let to = tables.tunnel(slot).ok_or(DropReason::Blackhole)?;
             Ok(Way::Inward { to })
         }
-        Some(NextHop::Punt) => Err(Verdict::Punt(PuntTo::Tun)),
-        Some(NextHop::Drop) => Err(BLACKHOLE),
+        Some(NextHop::Punt | NextHop::Drop) => Err(DropReason::Blackhole),
     }
 }
 
@@ -123,18 +143,17 @@ fn from_tunnel<'t>(
     tables: &'t Tables,
     from: TunnelLink<'t>,
     next_hop: Option<NextHop>,
-) -> Result<Way<'t>, Verdict> {
+) -> Result<Way<'t>, DropReason> {
     match next_hop {
-        None => Err(Verdict::Drop(DropReason::NoRoute)),
+        None => Err(DropReason::NoRoute),
         Some(NextHop::Upstream(slot)) => {
-            let to = tables.upstream(slot).ok_or(BLACKHOLE)?;
+            let to = tables.upstream(slot).ok_or(DropReason::Blackhole)?;
             Ok(Way::Outward { from, to })
         }
         Some(NextHop::Tunnel(slot)) => {
-            let to = tables.tunnel(slot).ok_or(BLACKHOLE)?;
+            let to = tables.tunnel(slot).ok_or(DropReason::Blackhole)?;
             Ok(Way::Across { from, to })
         }
-        Some(NextHop::Punt) => Err(Verdict::Punt(PuntTo::Tun)),
-        Some(NextHop::Drop) => Err(BLACKHOLE),
+        Some(NextHop::Punt | NextHop::Drop) => Err(DropReason::Blackhole),
     }
 }

@@ -23,7 +23,7 @@ pub use gue::Packet as GuePacket;
 pub use ipv4::{Ecn, Packet as Ipv4Packet, Protocol};
 pub use ipv6::{Packet as Ipv6Packet, UpperLayer, is_ipv6};
 pub use mac::{MacAddr, MacParseError};
-pub use udp::Datagram as UdpDatagram;
+pub use udp::{Datagram as UdpDatagram, datagram_checksum};
 
 /// Why bytes are not the header that a view was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

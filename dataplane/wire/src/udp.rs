@@ -68,7 +68,8 @@ impl<T: AsRef<[u8]>> Datagram<T> {
     /// ([`checksum::sum`]) of both IP addresses.
     #[inline]
     pub fn is_checksum_valid(&self, address_sum: u16) -> bool {
-        self.checksum() == 0 || total(address_sum, self.buffer.as_ref()) == 0xffff
+        self.checksum() == 0
+            || total(address_sum, self.len(), checksum::sum(self.buffer.as_ref())) == 0xffff
     }
 
     /// What follows the header.
@@ -83,26 +84,22 @@ impl<T: AsRef<[u8]>> Datagram<T> {
     }
 }
 
-impl<T: AsRef<[u8]> + AsMut<[u8]>> Datagram<T> {
-    /// Writes the checksum of this datagram between addresses with this ones' complement sum; a sum
-    /// of 0 is sent as 0xffff, since 0 means none.
-    #[inline]
-    pub fn fill_checksum(&mut self, address_sum: u16) {
-        self.buffer.as_mut()[field::CHECKSUM].fill(0);
-        let checksum = match !total(address_sum, self.buffer.as_ref()) {
-            0 => 0xffff,
-            checksum => checksum,
-        };
-        self.buffer.as_mut()[field::CHECKSUM].copy_from_slice(&checksum.to_be_bytes());
+/// The checksum of a datagram of `len` bytes, whose ones' complement sum ([`checksum::sum`]) with a
+/// checksum field of 0 is `sum`, between addresses of this sum. Never 0, which means none.
+#[inline]
+#[must_use]
+pub fn datagram_checksum(address_sum: u16, len: u16, sum: u16) -> u16 {
+    match !total(address_sum, len, sum) {
+        0 => 0xffff,
+        checksum => checksum,
     }
 }
 
 /// The sum over pseudo-header (addresses, protocol, length) and datagram: RFC 768, and
 /// RFC 8200 section 8.1, whose wider fields add up to the same.
-fn total(address_sum: u16, datagram: &[u8]) -> u16 {
+fn total(address_sum: u16, len: u16, sum: u16) -> u16 {
     const PROTOCOL: u64 = 17;
-    let length = datagram.len() as u64;
-    checksum::fold(u64::from(address_sum) + PROTOCOL + length + u64::from(checksum::sum(datagram)))
+    checksum::fold(u64::from(address_sum) + PROTOCOL + u64::from(len) + u64::from(sum))
 }
 
 #[cfg(test)]
@@ -169,10 +166,10 @@ mod tests {
                         .unwrap()
                         .is_checksum_valid(sum)
                 );
-                Datagram::new_checked(&mut again)
-                    .unwrap()
-                    .fill_checksum(sum);
-                assert_eq!(again, bytes);
+                again[6..8].fill(0);
+                let len = u16::try_from(again.len()).unwrap();
+                let checksum = datagram_checksum(sum, len, checksum::sum(&again));
+                assert_eq!(checksum.to_be_bytes(), bytes[6..8]);
             }
         }
     }
@@ -189,12 +186,15 @@ mod tests {
         );
         // The payload that makes the sum 0xffff without a checksum.
         bytes[8..10].fill(0);
-        let rest = !total(sum, &bytes);
+        let rest = !total(sum, 10, checksum::sum(&bytes));
         bytes[8..10].copy_from_slice(&rest.to_be_bytes());
-        let mut datagram = Datagram::new_checked(bytes).unwrap();
-        datagram.fill_checksum(sum);
-        assert_eq!(datagram.checksum(), 0xffff);
-        assert!(datagram.is_checksum_valid(sum));
+        assert_eq!(datagram_checksum(sum, 10, checksum::sum(&bytes)), 0xffff);
+        bytes[6..8].fill(0xff);
+        assert!(
+            Datagram::new_checked(&bytes)
+                .unwrap()
+                .is_checksum_valid(sum)
+        );
     }
 
     #[test]

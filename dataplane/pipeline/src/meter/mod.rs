@@ -18,6 +18,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use crossbeam_utils::CachePadded;
 
 use crate::context::Nanos;
+use crate::counters::LinkId;
 use crate::tables::{ClientSlot, TunnelSlot, UpstreamSlot};
 
 /// Ticks of a nanosecond, as a shift.
@@ -153,6 +154,18 @@ impl Meters {
         self.tunnels
             .get(slot.index())
             .map(|tunnel| &tunnel.forwarding[direction as usize])
+    }
+
+    /// The meter of what goes from a link to the kernel.
+    #[inline]
+    pub(crate) fn slow_path(&self, link: LinkId) -> Option<&Meter> {
+        match link {
+            LinkId::Upstream(slot) => self.upstreams.get(slot.index()).map(|meter| &**meter),
+            LinkId::Tunnel(slot) => self
+                .tunnels
+                .get(slot.index())
+                .map(|tunnel| &tunnel.slow_path),
+        }
     }
 }
 

@@ -2,7 +2,9 @@
 
 use tp_wire::{Error, EtherType, GreFlags, GrePacket, Protocol};
 
+use super::Carries;
 use super::outer::{Ends, Outer, Payload};
+use crate::family::Family;
 use crate::verdict::DropReason;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,23 +74,26 @@ impl Header {
     }
 }
 
-/// Checks the GRE header that an outer packet's payload begins with: of this length, with IPv4 behind it.
+/// Checks the GRE header that an outer packet's payload begins with, whose end is said to be `end`
+/// bytes behind its start, and tells what it carries.
 #[inline]
-pub(super) fn open(payload: &[u8], header_len: usize) -> Result<(), DropReason> {
+pub(super) fn open(payload: &[u8], end: isize) -> Result<Carries, DropReason> {
     let gre = GrePacket::new_checked(payload).map_err(|error| match error {
         Error::Truncated => DropReason::OuterMalformed,
         Error::Malformed => DropReason::InnerUnsupported,
     })?;
-    if gre.header_len() != header_len {
+    if gre.header_len().cast_signed() != end {
         return Err(DropReason::BadMetadata);
     }
     if !gre.is_checksum_valid() {
         return Err(DropReason::GreChecksum);
     }
-    if gre.protocol_type() != EtherType::IPV4 {
-        return Err(DropReason::InnerUnsupported);
+    match gre.protocol_type() {
+        EtherType::IPV4 => Ok(Carries::Ip(Family::V4)),
+        EtherType::IPV6 => Ok(Carries::Ip(Family::V6)),
+        EtherType::TEB => Ok(Carries::Ethernet),
+        _ => Err(DropReason::InnerUnsupported),
     }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -136,20 +141,20 @@ mod tests {
     fn what_is_written_is_opened() {
         for key in [None, Some(0), Some(u32::MAX)] {
             let bytes = written(key);
-            assert_eq!(open(&bytes[20..], bytes.len() - 20), Ok(()));
-            assert_eq!(
-                open(&bytes[20..], bytes.len() - 16),
-                Err(DropReason::BadMetadata)
-            );
+            let end = (bytes.len() - 20).cast_signed();
+            assert_eq!(open(&bytes[20..], end), Ok(Carries::Ip(Family::V4)));
+            for wrong in [end + 4, end - 4, 0, -20] {
+                assert_eq!(open(&bytes[20..], wrong), Err(DropReason::BadMetadata));
+            }
         }
     }
 
     #[test]
     fn a_checksum_is_judged_before_the_protocol_type() {
-        let mut bytes = [0x80, 0, 0x86, 0xdd, 0, 0, 0, 0, b'x'];
+        let mut bytes = [0x80, 0, 0x88, 0x47, 0, 0, 0, 0, b'x'];
         assert_eq!(open(&bytes, 8), Err(DropReason::GreChecksum));
-        // 8000 + 86dd + 7800 = 17edd -> 7ede; its complement is 8121.
-        bytes[4..6].copy_from_slice(&[0x81, 0x21]);
+        // 8000 + 8847 + 7800 = 18047 -> 8048; its complement is 7fb7.
+        bytes[4..6].copy_from_slice(&[0x7f, 0xb7]);
         assert_eq!(open(&bytes, 8), Err(DropReason::InnerUnsupported));
     }
 

@@ -2,7 +2,9 @@
 
 use tp_wire::{EtherType, Protocol};
 
+use super::Carries;
 use super::outer::{Ends, Outer, Payload};
+use crate::family::Family;
 use crate::verdict::DropReason;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,13 +34,13 @@ impl Ipip {
     }
 }
 
-/// Checks what is between outer header and inner packet: nothing.
+/// Checks what is between outer header and inner packet: nothing, whatever `end` should say.
 #[inline]
-pub(super) fn open(header_len: usize) -> Result<(), DropReason> {
-    if header_len != 0 {
+pub(super) fn open(family: Family, end: isize) -> Result<Carries, DropReason> {
+    if end != 0 {
         return Err(DropReason::BadMetadata);
     }
-    Ok(())
+    Ok(Carries::Ip(family))
 }
 
 #[cfg(test)]
@@ -73,7 +75,9 @@ mod tests {
 
     #[test]
     fn nothing_is_between_the_headers() {
-        assert_eq!(open(0), Ok(()));
-        assert_eq!(open(4), Err(DropReason::BadMetadata));
+        assert_eq!(open(Family::V6, 0), Ok(Carries::Ip(Family::V6)));
+        for end in [4, -4] {
+            assert_eq!(open(Family::V4, end), Err(DropReason::BadMetadata));
+        }
     }
 }

@@ -2,11 +2,12 @@
 
 use std::net::IpAddr;
 
-use tp_wire::{Ecn, EtherType, Protocol};
+use tp_wire::{Ecn, EtherType, Protocol, is_ipv6};
 
 use super::outer4::{self, Outer4};
 use super::outer6::{self, Outer6};
 use crate::flow;
+use crate::verdict::DropReason;
 
 /// The ends of a tunnel, of one family, and what its outer headers say besides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +48,30 @@ impl Payload<'_> {
     }
 }
 
+/// An outer header as it came in.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Opened<'p> {
+    pub(crate) ecn: Ecn,
+    /// What its payload is.
+    pub(crate) protocol: Protocol,
+    /// Options and extension headers included.
+    pub(crate) header_len: usize,
+    /// Both, as pseudo-headers have them.
+    pub(crate) addresses: &'p [u8],
+    /// What follows all headers, to the packet's end.
+    pub(crate) payload: &'p [u8],
+}
+
+/// Reads an outer header of either family and judges it.
+#[inline]
+pub(crate) fn open(bytes: &[u8]) -> Result<Opened<'_>, DropReason> {
+    if is_ipv6(bytes) {
+        outer6::open(bytes)
+    } else {
+        outer4::open(bytes)
+    }
+}
+
 /// A prebuilt outer header.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Outer {
@@ -82,6 +107,15 @@ impl Outer {
         match self {
             Self::V4(_) => EtherType::IPV4,
             Self::V6(_) => EtherType::IPV6,
+        }
+    }
+
+    /// Ones' complement sum of the addresses, for a pseudo-header.
+    #[inline]
+    pub(super) fn address_sum(&self) -> u16 {
+        match self {
+            Self::V4(outer) => outer.address_sum(),
+            Self::V6(outer) => outer.address_sum(),
         }
     }
 

@@ -2,7 +2,10 @@
 
 use std::net::Ipv4Addr;
 
-use tp_wire::{Ecn, Protocol, checksum};
+use tp_wire::{Ecn, Ipv4Packet, Protocol, checksum};
+
+use super::outer::Opened;
+use crate::verdict::DropReason;
 
 /// Length in bytes; the portal sends no options.
 pub(super) const LEN: usize = 20;
@@ -43,4 +46,29 @@ impl Outer4 {
         let sum = u64::from(self.sum) + missing;
         out[10..12].copy_from_slice(&(!checksum::fold(sum)).to_be_bytes());
     }
+
+    /// Ones' complement sum of the addresses, for a pseudo-header.
+    #[inline]
+    pub(super) fn address_sum(&self) -> u16 {
+        checksum::sum(&self.header[12..])
+    }
+}
+
+/// Reads an outer header and judges it.
+#[inline]
+pub(super) fn open(bytes: &[u8]) -> Result<Opened<'_>, DropReason> {
+    let outer = Ipv4Packet::new_checked(bytes).map_err(|_| DropReason::OuterMalformed)?;
+    if !outer.is_checksum_valid() {
+        return Err(DropReason::OuterChecksum);
+    }
+    if outer.is_fragment() {
+        return Err(DropReason::OuterFragment);
+    }
+    Ok(Opened {
+        ecn: outer.ecn(),
+        protocol: outer.protocol(),
+        header_len: outer.header_len(),
+        addresses: &bytes[12..20],
+        payload: &bytes[outer.header_len()..usize::from(outer.total_len())],
+    })
 }

@@ -2,7 +2,10 @@
 
 use std::net::Ipv6Addr;
 
-use tp_wire::{Ecn, Protocol};
+use tp_wire::{Ecn, Ipv6Packet, Protocol, checksum};
+
+use super::outer::Opened;
+use crate::verdict::DropReason;
 
 /// Length in bytes; the portal sends no extension headers.
 pub(super) const LEN: usize = 40;
@@ -44,6 +47,30 @@ impl Outer6 {
         out[4..6].copy_from_slice(&payload_len.to_be_bytes());
         out[6] = next_header.0;
     }
+
+    /// Ones' complement sum of the addresses, for a pseudo-header.
+    #[inline]
+    pub(super) fn address_sum(&self) -> u16 {
+        checksum::sum(&self.header[8..])
+    }
+}
+
+/// Reads an outer header and its extension headers, and judges them.
+#[inline]
+pub(super) fn open(bytes: &[u8]) -> Result<Opened<'_>, DropReason> {
+    let malformed = |_| DropReason::OuterMalformed;
+    let outer = Ipv6Packet::new_checked(bytes).map_err(malformed)?;
+    let upper = outer.upper_layer().map_err(malformed)?;
+    if upper.is_fragment {
+        return Err(DropReason::OuterFragment);
+    }
+    Ok(Opened {
+        ecn: outer.ecn(),
+        protocol: upper.protocol,
+        header_len: upper.offset,
+        addresses: &bytes[8..40],
+        payload: &bytes[upper.offset..outer.total_len()],
+    })
 }
 
 #[cfg(test)]

@@ -6,8 +6,10 @@ use tp_pipeline::abi::{IngressKind, META_MAGIC, Meta};
 
 use crate::bed::{CLIENT_PORT, UPSTREAM_PORT};
 
-/// An Ethernet header that the pipeline never reads.
-pub(crate) const ETHERNET: [u8; 14] = [0xee; 14];
+/// An Ethernet header of which only the type is read.
+pub(crate) const ETHERNET: [u8; 14] = [
+    0xee, 0xee, 0xee, 0xee, 0xee, 0xee, 0xee, 0xee, 0xee, 0xee, 0xee, 0xee, 0x08, 0x00,
+];
 
 /// A UDP packet in IPv4.
 #[derive(Clone, Copy, Debug)]

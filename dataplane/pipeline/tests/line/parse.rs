@@ -106,7 +106,7 @@ fn kinds_without_a_way_have_their_reasons() {
     for (kind, reason) in [
         (IngressKind::OuterFragment, OuterFragment),
         (IngressKind::OuterIcmp, OuterIcmp),
-        (IngressKind::L2Client, InnerUnsupported),
+        (IngressKind::OuterIcmpUpstream, OuterIcmp),
     ] {
         // Whatever the slot: these are not classified.
         let set = |m: &mut Meta| (m.ingress, m.slot) = (kind as u8, u32::MAX);
@@ -198,31 +198,46 @@ fn a_gre_sequence_number_is_ignored() {
 }
 
 #[test]
-fn what_is_no_ipv4_in_a_known_wrapping_is_unsupported() {
+fn a_wrapping_or_content_that_is_not_known_is_unsupported() {
     let mut bed = Bed::new();
-    // GRE: routing, strict route, recursion, versions; IPv6, Ethernet.
+    // GRE: routing, strict route, recursion, versions.
     for (at, byte) in [(34, 0x60), (34, 0x28), (34, 0x24), (35, 0x01), (35, 0x04)] {
         bed.drops_as(InnerUnsupported, &gre().with_byte(at, byte));
     }
-    for [high, low] in [[0x86, 0xdd], [0x65, 0x58], [0x08, 0x06]] {
+    // GRE: ARP, MPLS.
+    for [high, low] in [[0x08, 0x06], [0x88, 0x47]] {
         bed.drops_as(
             InnerUnsupported,
             &gre().with_byte(36, high).with_byte(37, low),
         );
     }
-    // IPv6 in IP, UDP; outer IPv6; IPv6 from an upstream.
-    for protocol in [41, 17] {
+    for protocol in [1, 50, 132] {
         let arrival = ipip().with_byte(23, protocol).with_checksum_at(14);
         bed.drops_as(InnerUnsupported, &arrival);
     }
-    bed.drops_as(InnerUnsupported, &ipip().with_byte(14, 0x60));
-    bed.drops_as(InnerUnsupported, &to_client().with_byte(14, 0x60));
-    bed.drops_as(
-        InnerUnsupported,
-        &to_client().with_byte(14, 0x60).cut(15).with_meta(|m| {
-            m.l4_off = 15;
-        }),
-    );
+}
+
+#[test]
+fn a_bare_frame_of_another_type_cannot_come_from_steering() {
+    let mut bed = Bed::new();
+    for (at, byte) in [(12, 0x81), (12, 0x88), (13, 0x01)] {
+        bed.drops_as(BadMetadata, &to_client().with_byte(at, byte));
+    }
+    // Nor one whose network header leaves no room for an Ethernet header.
+    let early = |m: &mut Meta| (m.l3_off, m.inner_off) = (13, 13);
+    bed.drops_as(BadMetadata, &to_client().with_meta(early));
+}
+
+#[test]
+fn a_packet_with_an_ethernet_header_from_a_link_without_is_bad_and_the_reverse() {
+    let mut bed = Bed::new();
+    let inner = [&[0; 12][..], &[0x08, 0x00], &Inner::new(C0, WORLD).bytes()].concat();
+    let header = [0x20, 0, 0x65, 0x58, 0, 0, 0, 7];
+    bed.drops_as(BadMetadata, &Arrival::gre(0, &header, &inner));
+    let bare = to_client().with_meta(|m| m.ingress = IngressKind::UpstreamTunnel as u8);
+    bed.drops_as(OuterMalformed, &bare.with_byte(14, 0x55));
+    let carried = ipip().with_meta(|m| m.ingress = IngressKind::UpstreamTunnel as u8);
+    bed.drops_as(BadMetadata, &carried);
 }
 
 #[test]

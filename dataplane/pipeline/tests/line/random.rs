@@ -89,7 +89,7 @@ fn noise() -> impl Strategy<Value = Arrival> {
                 let sound = Arrival::ipip(meta.slot % 4, &[]).meta.unwrap();
                 meta = Meta {
                     port: u16::try_from(port.0).unwrap(),
-                    ingress: meta.ingress % 6,
+                    ingress: meta.ingress % 8,
                     l3_off: meta.l3_off % 60,
                     l4_off: meta.l4_off % 128,
                     inner_off: meta.inner_off % 128,

@@ -6,7 +6,7 @@ use tp_pipeline::{LinkCounts, PuntTo, Verdict, VfibId};
 use crate::bed::{
     BACK_OUT, BLACKHOLE, Bed, C0, C1, CLIENT_PORT, NO_TUNNEL, PUNT, REMOTES, UPSTREAM_PORT, WORLD,
 };
-use crate::packets::{Arrival, Inner};
+use crate::packets::{Arrival, ETHERNET, Inner};
 
 /// From client 0 through upstream 0's table.
 fn first(destination: [u8; 4]) -> Arrival {
@@ -86,8 +86,8 @@ fn a_punted_packet_is_its_inner_packet_as_it_came() {
         ..Inner::new(WORLD, PUNT)
     };
     let seen = bed.send(&Arrival::from_upstream(0, &inner.bytes()));
-    assert_eq!(seen.verdict, Verdict::Punt(PuntTo::Tun));
-    assert_eq!(seen.bytes, inner.bytes());
+    assert_eq!(seen.verdict, Verdict::Punt(PuntTo::Tap));
+    assert_eq!(seen.bytes, [&ETHERNET[..], &inner.bytes()].concat());
 }
 
 #[test]
