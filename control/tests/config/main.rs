@@ -109,6 +109,13 @@ fn the_example_means_what_its_comments_say() {
     let ipip = model.tunnels["globex-isp1"].attachment.carried().unwrap();
     assert_eq!((ipip.kind, ipip.ttl, ipip.dscp), (TunnelKind::Ipip, 32, 0));
     assert_eq!(ipip.remote, std::net::IpAddr::from([203, 0, 113, 77]));
+
+    let gue = &model.tunnels["globex-isp3"];
+    assert!(gue.attachment.carried().unwrap().remote.is_ipv6());
+    assert_eq!((gue.addresses.len(), gue.routes.len()), (2, 2));
+    let initech = &model.tunnels["initech"];
+    assert!(initech.attachment.is_ethernet());
+    assert!(initech.upstreams.names().eq(["isp1", "isp2"]));
 }
 
 /// Valid, and small enough that an error message shows most of it.
