@@ -1,6 +1,7 @@
 //! Laboratory of network namespaces, client ends, reference model, end-to-end scenarios.
 #![forbid(unsafe_code)]
 
+pub mod bgp;
 pub mod client;
 pub mod exchange;
 pub mod generate;

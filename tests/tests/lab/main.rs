@@ -4,6 +4,7 @@
     reason = "clippy exempts functions marked as tests, not the helpers that they share"
 )]
 
+mod bgp;
 mod client;
 mod leftovers;
 mod wire;

@@ -1,0 +1,8 @@
+//! BGP speakers of a laboratory: Debian's BIRD 2, a process with a configuration and a control socket of its own for
+//! each. Nothing of it knows what carries its packets.
+
+mod bird;
+mod speaker;
+
+pub use bird::Bird;
+pub use speaker::{Session, Speaker};
