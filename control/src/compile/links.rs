@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use tp_pipeline::{Encap, Ends, EthernetLink, Link, LinkAddresses, LinkHeader, Local, VfibId};
+use tp_pipeline::{
+    Encap, Ends, EthernetAddresses, EthernetLink, Link, LinkAddresses, LinkHeader, Local, VfibId,
+};
 use tp_wire::MacAddr;
 
 use super::{CompileError, View, next_hop_mac};
@@ -75,7 +77,7 @@ impl View<'_> {
         let ethernet = shown.filter(|_| link.attachment.is_ethernet());
         Ok(Link {
             egress,
-            encap: encap(link, own)?,
+            encap: encap(link, own),
             ethernet: ethernet.map(|shown| EthernetLink {
                 own: own.unwrap_or_default(),
                 shown,
@@ -162,9 +164,9 @@ impl View<'_> {
     }
 }
 
-fn encap(link: &Described<'_>, own: Option<MacAddr>) -> Result<Encap, CompileError> {
+fn encap(link: &Described<'_>, own: Option<MacAddr>) -> Encap {
     let Attachment::Carried(carried) = link.attachment else {
-        return Ok(Encap::bare());
+        return Encap::bare();
     };
     let Carried {
         local,
@@ -177,11 +179,14 @@ fn encap(link: &Described<'_>, own: Option<MacAddr>) -> Result<Encap, CompileErr
         unreachable!("the outer addresses of a model are of one family");
     };
     match carried.kind {
-        TunnelKind::Ipip => Ok(Encap::ipip(ends)),
-        TunnelKind::Gre { key } => Ok(Encap::gre(ends, key)),
-        TunnelKind::Egre { .. } | TunnelKind::Fou(_) | TunnelKind::Gue(_) => {
-            let _ = own;
-            Err(CompileError::NotYet)
+        TunnelKind::Ipip => Encap::ipip(ends),
+        TunnelKind::Gre { key } => Encap::gre(ends, key),
+        TunnelKind::Egre { key } => {
+            // While one of them is unknown nothing leaves: there is no link header.
+            let (own, peer) = (own.unwrap_or_default(), link.peer.unwrap_or_default());
+            Encap::egre(ends, key, EthernetAddresses { own, peer })
         }
+        TunnelKind::Fou(udp) => Encap::fou(ends, udp.remote_port, udp.checksum),
+        TunnelKind::Gue(udp) => Encap::gue(ends, udp.remote_port, udp.checksum),
     }
 }

@@ -37,9 +37,6 @@ pub enum CompileError {
         /// How many there may be.
         limit: usize,
     },
-    /// A link that the tables cannot hold yet.
-    #[error("only gre and ipip tunnels over IPv4 can be compiled")]
-    NotYet,
     /// A rate or burst that the police cannot represent.
     #[error("a rate of {bits_per_second} bit/s with a burst of {burst} bytes cannot be policed")]
     Rate {
