@@ -1,7 +1,7 @@
 //! Whose is it, and in which tables?
 //!
 //! Reads: both generations of tables, the destination MAC. Writes: nothing.
-//! Drops: `StaleIngress`, `BadMetadata`, `InnerGroup`, `InnerNotForUs`.
+//! Drops: `StaleIngress`, `InnerGroup`, `InnerNotForUs`.
 
 use tp_wire::{Ecn, EthernetFrame, MacAddr};
 
@@ -103,13 +103,9 @@ pub(crate) fn classify<'t>(
         .or_else(|| found(snapshot.retiring.as_deref()?))
         .ok_or(DropReason::StaleIngress)?;
     let inner = parsed.inner;
-    let link = from.link();
-    // Steering keeps them apart; forwarding a frame's payload as a packet would be to guess.
-    if link.encap.is_ethernet() != (inner.ethernet_len > 0) {
-        return Err(DropReason::BadMetadata);
-    }
-    let vfib = match &link.ethernet {
+    let vfib = match &from.link().ethernet {
         None => from.vfib(),
+        Some(_) if inner.ethernet_len == 0 => return Err(DropReason::InnerNotForUs),
         Some(ethernet) => {
             let header = usize::from(inner.offset - inner.ethernet_len);
             let to = EthernetFrame::new_checked(&packet.bytes()[header..])

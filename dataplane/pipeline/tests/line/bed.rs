@@ -10,12 +10,14 @@
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
-use tp_fib::{Change, Fib4, NextHopId, Prefix4};
+use tp_fib::{Change, Fib4, Fib6, NextHopId, Prefix4, Prefix6};
 use tp_pipeline::{
     Client, ClientSlot, Context, DropReason, Encap, Ends, Link, LinkCounts, LinkHeader, Meters,
     Nanos, NextHop, Owners, Packet, Pipeline, Port, PortId, Rates, Snapshot, Tables, Tag, Tunnel,
     TunnelSlot, Upstream, UpstreamSlot, Verdict, Vfib, VfibId, WorkerCounters, abi::Meta,
 };
+
+use tp_wire::MacAddr;
 
 use crate::packets::Arrival;
 
@@ -37,6 +39,20 @@ pub(crate) const OUTER_DSCP: u8 = 46;
 pub(crate) const C0: [u8; 4] = [10, 1, 0, 5];
 pub(crate) const C1: [u8; 4] = [10, 2, 0, 5];
 pub(crate) const WORLD: [u8; 4] = [203, 0, 113, 77];
+/// The same in IPv6.
+pub(crate) const C0_V6: [u8; 16] = v6(1, 5);
+pub(crate) const C1_V6: [u8; 16] = v6(2, 5);
+pub(crate) const WORLD_V6: [u8; 16] = v6(0x77, 1);
+/// In client 0's prefix, with a route to the kernel.
+pub(crate) const PUNT_V6: [u8; 16] = [0x20, 0x01, 0x0d, 0xb8, 0, 1, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1];
+
+/// 2001:db8:net::host.
+pub(crate) const fn v6(net: u8, host: u8) -> [u8; 16] {
+    [
+        0x20, 0x01, 0x0d, 0xb8, 0, net, 0, 0, 0, 0, 0, 0, 0, 0, 0, host,
+    ]
+}
+
 /// In client 0's prefix, with a route to nowhere, one to the kernel, one to no tunnel,
 /// and one to upstream 0.
 pub(crate) const BLACKHOLE: [u8; 4] = [10, 1, 200, 1];
@@ -237,6 +253,17 @@ pub(crate) fn tables() -> Tables {
         set([10, 1, 202, 0], 24, 7),
         set([10, 1, 203, 0], 24, 0),
     ]);
+    let set6 = |addr: [u8; 16], len, value| {
+        let host = u128::MAX.checked_shr(u32::from(len)).unwrap_or(0);
+        let bits = u128::from_be_bytes(addr) & !host;
+        Change::Set(Prefix6::new(bits.into(), len).unwrap(), NextHopId(value))
+    };
+    let first6 = Fib6::default().with(&[
+        set6([0; 16], 0, 0),
+        set6(C0_V6, 48, 2),
+        set6(C1_V6, 48, 3),
+        set6(PUNT_V6, 64, 6),
+    ]);
     // No default route.
     let second = Fib4::default().with(&[set([10, 1, 0, 0], 16, 4), set([203, 0, 113, 0], 24, 1)]);
     Tables {
@@ -255,20 +282,26 @@ pub(crate) fn tables() -> Tables {
             });
             2
         ],
-        vfibs: vec![vfib(first), vfib(second)],
+        vfibs: vec![vfib(0, first, first6), vfib(1, second, Fib6::default())],
         next_hops,
         owners: Owners {
             v4: Fib4::default().with(&[set([10, 1, 0, 0], 16, 0), set([10, 2, 0, 0], 16, 1)]),
-            ..Owners::default()
+            v6: Fib6::default().with(&[set6(C0_V6, 48, 0), set6(C1_V6, 48, 1)]),
         },
     }
 }
 
-fn vfib(v4: Fib4) -> Vfib {
+fn vfib(id: u8, v4: Fib4, v6: Fib6) -> Vfib {
     Vfib {
         v4,
-        ..Vfib::default()
+        v6,
+        mac: shown_mac(id),
     }
+}
+
+/// The MAC by which links that show several upstreams show this one.
+pub(crate) fn shown_mac(vfib: u8) -> MacAddr {
+    MacAddr::new([2, 0x54, 0x50, 0, 0, vfib])
 }
 
 fn link(egress: Option<LinkHeader>, encap: Encap) -> Link {

@@ -5,11 +5,15 @@
 mod bed;
 mod classify;
 mod decapsulate;
+mod ethernet;
 mod fit;
+mod kinds;
+mod originate;
 mod packets;
 mod parse;
 mod police;
 mod random;
 mod route;
+mod slow_path;
 mod verify;
 mod write;

@@ -1,6 +1,8 @@
 //! Packets as etherparse builds them, and frames as steering would redirect them.
 
-use etherparse::{IpDscp, IpEcn, IpFragOffset, IpNumber, Ipv4Header, PacketBuilder};
+use etherparse::{
+    IpDscp, IpEcn, IpFragOffset, IpNumber, Ipv4Header, Ipv6FlowLabel, Ipv6Header, PacketBuilder,
+};
 use tp_pipeline::PortId;
 use tp_pipeline::abi::{IngressKind, META_MAGIC, Meta};
 
@@ -75,6 +77,56 @@ impl Inner {
     }
 }
 
+/// A UDP packet in IPv6.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Inner6 {
+    pub(crate) source: [u8; 16],
+    pub(crate) destination: [u8; 16],
+    pub(crate) hop_limit: u8,
+    pub(crate) ecn: u8,
+    /// Total length in bytes, at least 48.
+    pub(crate) len: u16,
+}
+
+impl Inner6 {
+    pub(crate) fn new(source: [u8; 16], destination: [u8; 16]) -> Self {
+        Self {
+            source,
+            destination,
+            hop_limit: 64,
+            ecn: 0,
+            len: 77,
+        }
+    }
+
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        let header = Ipv6Header {
+            traffic_class: 34 << 2 | self.ecn,
+            flow_label: Ipv6FlowLabel::try_new(0xabcde).unwrap(),
+            payload_length: self.len - 40,
+            next_header: IpNumber::UDP,
+            hop_limit: self.hop_limit,
+            source: self.source,
+            destination: self.destination,
+        };
+        let payload: Vec<u8> = (0..self.len - 48).map(|i| (i % 251) as u8).collect();
+        let mut bytes = Vec::new();
+        PacketBuilder::ip(etherparse::IpHeaders::Ipv6(header, Default::default()))
+            .udp(40000, 53)
+            .write(&mut bytes, &payload)
+            .unwrap();
+        bytes
+    }
+
+    /// The same packet after a router.
+    pub(crate) fn hop(self) -> Self {
+        Self {
+            hop_limit: self.hop_limit - 1,
+            ..self
+        }
+    }
+}
+
 /// An outer IPv4 header of a packet with this payload.
 pub(crate) fn outer(
     source: [u8; 4],
@@ -144,6 +196,36 @@ impl Arrival {
             gre,
             inner,
         )
+    }
+
+    /// In these outer headers, of which the IP header is `l3_len` long and all are `headers` long.
+    pub(crate) fn carried(
+        port: PortId,
+        kind: IngressKind,
+        slot: u32,
+        (l3_len, headers): (usize, usize),
+        packet: &[u8],
+    ) -> Self {
+        let mut arrival = Self::new(port, kind, slot, l3_len);
+        arrival.frame.extend_from_slice(packet);
+        arrival.meta().inner_off = 14 + u16::try_from(headers).unwrap();
+        arrival
+    }
+
+    /// On a bare link, with this whole Ethernet header.
+    pub(crate) fn bare(
+        port: PortId,
+        kind: IngressKind,
+        slot: u32,
+        header: &[u8],
+        inner: &[u8],
+    ) -> Self {
+        let mut arrival = Self::new(port, kind, slot, 20);
+        arrival.frame = [header, inner].concat();
+        let l3_off = u16::try_from(header.len()).unwrap();
+        (arrival.meta().l3_off, arrival.meta().inner_off) = (l3_off, l3_off);
+        arrival.meta().l4_off = l3_off;
+        arrival
     }
 
     fn new(port: PortId, kind: IngressKind, slot: u32, l3_len: usize) -> Self {

@@ -229,18 +229,6 @@ fn a_bare_frame_of_another_type_cannot_come_from_steering() {
 }
 
 #[test]
-fn a_packet_with_an_ethernet_header_from_a_link_without_is_bad_and_the_reverse() {
-    let mut bed = Bed::new();
-    let inner = [&[0; 12][..], &[0x08, 0x00], &Inner::new(C0, WORLD).bytes()].concat();
-    let header = [0x20, 0, 0x65, 0x58, 0, 0, 0, 7];
-    bed.drops_as(BadMetadata, &Arrival::gre(0, &header, &inner));
-    let bare = to_client().with_meta(|m| m.ingress = IngressKind::UpstreamTunnel as u8);
-    bed.drops_as(OuterMalformed, &bare.with_byte(14, 0x55));
-    let carried = ipip().with_meta(|m| m.ingress = IngressKind::UpstreamTunnel as u8);
-    bed.drops_as(BadMetadata, &carried);
-}
-
-#[test]
 fn an_inner_header_with_impossible_lengths_is_malformed() {
     let mut bed = Bed::new();
     for (arrival, at) in [(gre(), 42), (ipip(), 34), (to_client(), 14)] {
