@@ -85,6 +85,9 @@ pub struct Egress {
     pub vlans: Vec<Vlan>,
     /// What packets are wrapped in.
     pub outer: Option<Outer>,
+    /// Destination MAC address within, of a carrier of Ethernet frames.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inner_mac: Option<String>,
 }
 
 /// An outer header.
@@ -94,6 +97,9 @@ pub struct Outer {
     pub kind: TunnelKind,
     /// GRE key.
     pub key: Option<u32>,
+    /// UDP destination port.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub udp_port: Option<u16>,
     /// Outer source.
     pub source: IpAddr,
     /// Outer destination.

@@ -21,5 +21,8 @@ pub use counters::{
 };
 pub use error::{ApiError, ErrorKind, Place};
 pub use forwarding::{Egress, Lookup, Neighbour, Outer, RouteTarget, Vfib, VfibRoute, VfibSummary};
-pub use objects::{Client, Port, Queue, Rate, Rates, Reach, Tunnel, TunnelKind, Upstream, Vlan};
+pub use objects::{
+    Attachment, Bare, BareKind, Carried, Client, Ethernet, LinkAddresses, Port, Queue, Rate, Rates,
+    Reach, Shown, Tunnel, TunnelKind, Udp, Upstream, Vlan,
+};
 pub use status::{KernelFeed, Reload, Status, Worker};

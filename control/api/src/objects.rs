@@ -43,18 +43,111 @@ pub struct Queue {
 pub struct Upstream {
     /// Its name; its virtual FIB has the same.
     pub name: String,
-    /// Where its router is.
+    /// What stands between the portal and its router.
+    #[serde(flatten)]
+    pub attachment: Attachment,
+    /// What packets are sent to: an address or a MAC address; none behind a carrier of IP packets.
+    pub next_hop: Option<String>,
+    /// The next hop's MAC address, once it is known.
+    pub next_hop_mac: Option<String>,
+    /// MAC addresses that its frames come from, on a port.
+    pub source_macs: Vec<String>,
+    /// Link addresses; the peer is its router.
+    #[serde(default)]
+    pub link: Vec<LinkAddresses>,
+    /// The MAC address by which it is shown on links with several upstreams.
+    pub shown_mac: String,
+    /// Tunnels that lead to it.
+    pub tunnels: usize,
+}
+
+/// What stands between a link's ends.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Attachment {
+    /// Outer headers.
+    Carried(Carried),
+    /// A port and its VLANs.
+    Bare(Bare),
+}
+
+/// A port and its VLANs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bare {
+    /// Whether there are VLANs.
+    pub kind: BareKind,
+    /// The device.
     pub port: String,
     /// Outermost first.
     pub vlans: Vec<Vlan>,
-    /// What packets are sent to: an address or a MAC address.
-    pub next_hop: String,
-    /// The next hop's MAC address, once it is known.
-    pub next_hop_mac: Option<String>,
-    /// MAC addresses that its frames come from.
-    pub source_macs: Vec<String>,
-    /// Tunnels that lead to it.
-    pub tunnels: usize,
+}
+
+/// Whether there are VLANs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BareKind {
+    /// Untagged frames.
+    Port,
+    /// One tag or two.
+    Vlan,
+}
+
+/// Outer headers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Carried {
+    /// How it encapsulates.
+    pub kind: TunnelKind,
+    /// GRE key; no key is not key 0.
+    pub key: Option<u32>,
+    /// Of a UDP carrier.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub udp: Option<Udp>,
+    /// Outer address of the portal.
+    pub local: IpAddr,
+    /// Outer address of the far end.
+    pub remote: IpAddr,
+    /// TTL or hop limit of the outer header.
+    pub ttl: u8,
+    /// DSCP of the outer header.
+    pub dscp: u8,
+    /// How the far end is reached; none while it is not.
+    pub reach: Option<Reach>,
+}
+
+/// How a link encapsulates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TunnelKind {
+    /// IP in IP.
+    Ipip,
+    /// GRE.
+    Gre,
+    /// Ethernet over GRE.
+    Egre,
+    /// IP in UDP.
+    Fou,
+    /// Generic UDP Encapsulation.
+    Gue,
+}
+
+/// Ports and checksum of a UDP carrier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Udp {
+    /// Where the portal receives.
+    pub port: u16,
+    /// Where it sends to.
+    pub remote_port: u16,
+    /// Whether it sends checksums.
+    pub checksum: bool,
+}
+
+/// A pair of link addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkAddresses {
+    /// The portal's.
+    pub portal: IpAddr,
+    /// The other end's.
+    pub peer: IpAddr,
 }
 
 /// A VLAN tag.
@@ -81,7 +174,7 @@ pub struct Client {
     pub tunnels: Vec<String>,
 }
 
-/// The link of one client to one upstream.
+/// The link of one client to one upstream, or to several side by side.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tunnel {
     /// Its name.
@@ -89,35 +182,39 @@ pub struct Tunnel {
     /// Whose it is.
     pub client: String,
     /// Where it leads.
-    pub upstream: String,
-    /// How it encapsulates.
-    pub kind: TunnelKind,
-    /// GRE key; no key is not key 0.
-    pub key: Option<u32>,
-    /// Outer address of the portal.
-    pub local: IpAddr,
-    /// Outer address of the client.
-    pub remote: IpAddr,
-    /// TTL of the outer header.
-    pub ttl: u8,
-    /// DSCP of the outer header.
-    pub dscp: u8,
-    /// What the client announces to the upstream over it.
+    pub upstreams: Vec<Shown>,
+    /// What stands between the portal and the client.
+    #[serde(flatten)]
+    pub attachment: Attachment,
+    /// Link addresses; the peer is the client's router.
+    #[serde(default)]
+    pub link: Vec<LinkAddresses>,
+    /// MAC addresses of an Ethernet link.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ethernet: Option<Ethernet>,
+    /// What the client announces to the upstreams over it.
     pub routes: Vec<IpNet>,
     /// Of this tunnel alone.
     pub rates: Rates,
-    /// How the far end is reached; none while it is not.
-    pub reach: Option<Reach>,
 }
 
-/// How a tunnel encapsulates.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum TunnelKind {
-    /// IP in IP.
-    Ipip,
-    /// GRE.
-    Gre,
+/// An upstream that a tunnel leads to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shown {
+    /// Its name.
+    pub upstream: String,
+    /// Its next-hop addresses there, where several are shown side by side.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub next_hops: Vec<IpAddr>,
+}
+
+/// MAC addresses of an Ethernet link.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ethernet {
+    /// The portal's own; none while the device that has it is not there.
+    pub own: Option<String>,
+    /// The other end's, once it is known.
+    pub peer: Option<String>,
 }
 
 /// How a far end is reached.

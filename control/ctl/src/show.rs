@@ -3,8 +3,9 @@
 use std::fmt::Write;
 
 use tp_api::{
-    Client, Egress, Lookup, Neighbour, Outer, Port, Queue, Rate, Rates, Reload, RouteTarget,
-    Status, Tunnel, TunnelKind, Upstream, Vfib, VfibRoute, VfibSummary, Vlan,
+    Attachment, Bare, Carried, Client, Egress, LinkAddresses, Lookup, Neighbour, Outer, Port,
+    Queue, Rate, Rates, Reload, RouteTarget, Shown, Status, Tunnel, TunnelKind, Upstream, Vfib,
+    VfibRoute, VfibSummary, Vlan,
 };
 
 use crate::error::places;
@@ -85,29 +86,67 @@ pub(crate) fn ports(ports: &[Port]) -> String {
 pub(crate) fn upstreams(upstreams: &[Upstream]) -> String {
     let headers = [
         "UPSTREAM",
-        "PORT",
-        "VLANS",
+        "KIND",
+        "AT",
         "NEXT HOP",
         "NEXT HOP MAC",
         "SOURCE MACS",
+        "LINK (portal, router)",
+        "SHOWN AS",
         "TUNNELS",
     ];
     let mut table = Table::new(headers);
     for upstream in upstreams {
+        let unresolved = || "unresolved".to_owned();
+        let mac = upstream.next_hop.as_ref().map(|_| {
+            let mac = upstream.next_hop_mac.clone();
+            mac.unwrap_or_else(unresolved)
+        });
+        let [kind, at] = attachment(&upstream.attachment);
         table.row([
             upstream.name.clone(),
-            upstream.port.clone(),
-            vlans(&upstream.vlans),
-            upstream.next_hop.clone(),
-            upstream
-                .next_hop_mac
-                .clone()
-                .unwrap_or_else(|| "unresolved".to_owned()),
+            kind,
+            at,
+            or_none(upstream.next_hop.as_ref()),
+            or_none(mac),
             list(&upstream.source_macs),
+            pairs(&upstream.link),
+            upstream.shown_mac.clone(),
             upstream.tunnels.to_string(),
         ]);
     }
     table.render()
+}
+
+/// Kind, with what tells links of one kind apart; and where it is: port and VLANs, or outer addresses and the way.
+fn attachment(attachment: &Attachment) -> [String; 2] {
+    match attachment {
+        Attachment::Bare(Bare { port, vlans: v, .. }) if v.is_empty() => {
+            ["port".to_owned(), port.clone()]
+        }
+        Attachment::Bare(Bare { port, vlans: v, .. }) => {
+            ["vlan".to_owned(), format!("{port} {}", vlans(v))]
+        }
+        Attachment::Carried(carried) => {
+            let mut named = kind(carried.kind).to_owned();
+            // Writing to a String cannot fail.
+            if let Some(key) = carried.key {
+                let _ = write!(named, " key {key}");
+            }
+            if let Some(udp) = carried.udp {
+                let _ = write!(named, " port {}", udp.port);
+                if udp.remote_port != udp.port {
+                    let _ = write!(named, " to {}", udp.remote_port);
+                }
+            }
+            let (local, remote) = (carried.local, carried.remote);
+            [named, format!("{local} to {remote}{}", reach(carried))]
+        }
+    }
+}
+
+fn pairs(pairs: &[LinkAddresses]) -> String {
+    list(pairs.iter().map(|p| format!("{} {}", p.portal, p.peer)))
 }
 
 /// Tags, outermost first; one with TPID 0x88a8 is marked.
@@ -163,10 +202,9 @@ pub(crate) fn tunnels(tunnels: &[Tunnel]) -> String {
         "CLIENT",
         "UPSTREAM",
         "KIND",
-        "KEY",
-        "LOCAL",
-        "REMOTE",
-        "REACHED BY",
+        "AT",
+        "PEER MAC",
+        "LINK (portal, client)",
         "ROUTES",
         "FROM CLIENT (bit/s)",
         "TO CLIENT (bit/s)",
@@ -175,15 +213,19 @@ pub(crate) fn tunnels(tunnels: &[Tunnel]) -> String {
     let mut table = Table::new(headers);
     for tunnel in tunnels {
         let [from, to, burst] = rate_cells(&tunnel.rates);
+        let [kind, at] = attachment(&tunnel.attachment);
+        let peer = tunnel.ethernet.as_ref().map(|ethernet| {
+            let peer = ethernet.peer.as_deref();
+            peer.unwrap_or("unresolved")
+        });
         table.row([
             tunnel.name.clone(),
             tunnel.client.clone(),
-            tunnel.upstream.clone(),
-            kind(tunnel.kind).to_owned(),
-            or_none(tunnel.key),
-            tunnel.local.to_string(),
-            tunnel.remote.to_string(),
-            reach(tunnel),
+            list(tunnel.upstreams.iter().map(shown)),
+            kind,
+            at,
+            or_none(peer),
+            pairs(&tunnel.link),
             list(&tunnel.routes),
             from,
             to,
@@ -193,13 +235,23 @@ pub(crate) fn tunnels(tunnels: &[Tunnel]) -> String {
     table.render()
 }
 
-fn reach(tunnel: &Tunnel) -> String {
-    let Some(reach) = &tunnel.reach else {
-        return "unreachable".to_owned();
+/// An upstream, with its next-hop addresses where it is one of several.
+fn shown(shown: &Shown) -> String {
+    let next_hops: Vec<String> = shown.next_hops.iter().map(ToString::to_string).collect();
+    if next_hops.is_empty() {
+        shown.upstream.clone()
+    } else {
+        format!("{} at {}", shown.upstream, next_hops.join(" "))
+    }
+}
+
+fn reach(carried: &Carried) -> String {
+    let Some(reach) = &carried.reach else {
+        return ", unreachable".to_owned();
     };
     let way = match reach.gateway {
-        Some(gateway) => format!("{gateway} on {}", reach.port),
-        None => reach.port.clone(),
+        Some(gateway) => format!(" by {gateway} on {}", reach.port),
+        None => format!(" by {}", reach.port),
     };
     if reach.mac.is_some() {
         way
@@ -212,6 +264,9 @@ const fn kind(kind: TunnelKind) -> &'static str {
     match kind {
         TunnelKind::Ipip => "ipip",
         TunnelKind::Gre => "gre",
+        TunnelKind::Egre => "egre",
+        TunnelKind::Fou => "fou",
+        TunnelKind::Gue => "gue",
     }
 }
 
@@ -268,6 +323,7 @@ fn leaves(egress: &Egress) -> String {
     if let Some(Outer {
         kind: of,
         key,
+        udp_port,
         source,
         destination,
     }) = &egress.outer
@@ -280,6 +336,12 @@ fn leaves(egress: &Egress) -> String {
         if let Some(key) = key {
             let _ = write!(text, ", key {key}");
         }
+        if let Some(port) = udp_port {
+            let _ = write!(text, ", UDP port {port}");
+        }
+    }
+    if let Some(mac) = &egress.inner_mac {
+        let _ = write!(text, ", to {mac} within");
     }
     text.push('\n');
     text

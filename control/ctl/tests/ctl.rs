@@ -120,22 +120,33 @@ const PORTS: &str = r#"[{"name":"ix0","ifindex":3,"mac":"02:00:00:00:00:10","mtu
     "xdp":"native","queues":[{"queue":0,"worker":0,"mode":"copy"},{"queue":1,"worker":1,"mode":"zero-copy"}]},
     {"name":"lan0","ifindex":null,"mac":null,"mtu":null,"up":false,"xdp":"generic","queues":[],
     "fault":"no such device"}]"#;
-const UPSTREAMS: &str = r#"[{"name":"isp1","port":"ix0","vlans":[{"vid":100,"service":true},
-    {"vid":7,"service":false}],"next_hop":"192.0.2.1","next_hop_mac":null,"source_macs":[],"tunnels":2}]"#;
+const UPSTREAMS: &str = r#"[{"name":"isp1","kind":"vlan","port":"ix0","vlans":[{"vid":100,"service":true},
+    {"vid":7,"service":false}],"next_hop":"192.0.2.1","next_hop_mac":null,"source_macs":[],"link":[],
+    "shown_mac":"02:54:50:00:00:01","tunnels":2},
+    {"name":"isp2","kind":"gue","key":null,"udp":{"port":6080,"remote_port":6081,"checksum":false},
+    "local":"2001:db8::10","remote":"2001:db8:1::1","ttl":64,"dscp":0,"reach":null,
+    "next_hop":null,"next_hop_mac":null,"source_macs":[],"link":[{"portal":"fd00::1","peer":"fd00::2"}],
+    "shown_mac":"02:54:50:00:00:02","tunnels":0}]"#;
 const CLIENTS: &str = r#"[{"name":"acme","asn":64600,"prefixes":["198.51.100.0/25","203.0.113.0/24"],
     "rates":{"from_client":{"bits_per_second":100000000,"burst_bytes":65536},"to_client":null},
     "tunnels":["acme-isp1"]},{"name":"globex","asn":null,"prefixes":["198.51.100.128/25"],
     "rates":{"from_client":null,"to_client":null},"tunnels":[]}]"#;
-const TUNNELS: &str = r#"[{"name":"acme-isp1","client":"acme","upstream":"isp1","kind":"gre","key":1,
+const TUNNELS: &str = r#"[{"name":"acme-isp1","client":"acme","upstreams":[{"upstream":"isp1"}],"kind":"gre","key":1,
     "local":"192.0.2.10","remote":"203.0.113.5","ttl":64,"dscp":0,"routes":["198.51.100.0/25"],
-    "rates":{"from_client":null,"to_client":null},
+    "rates":{"from_client":null,"to_client":null},"link":[],
     "reach":{"port":"lan0","gateway":"192.0.2.9","mac":"02:00:00:00:00:09"}},
-    {"name":"globex-isp1","client":"globex","upstream":"isp1","kind":"ipip","key":null,
-    "local":"192.0.2.11","remote":"203.0.113.77","ttl":32,"dscp":10,"routes":[],
+    {"name":"globex","client":"globex","upstreams":[{"upstream":"isp1","next_hops":["100.65.0.1","fd00:65::1"]},
+    {"upstream":"isp2","next_hops":["100.65.0.2"]}],"kind":"port","port":"lan0","vlans":[],
+    "ethernet":{"own":"02:00:00:00:00:99","peer":null},"link":[{"portal":"100.65.0.254","peer":"100.65.0.10"},
+    {"portal":"fd00:65::fe","peer":"fd00:65::10"}],"routes":[],
+    "rates":{"from_client":null,"to_client":null}},
+    {"name":"globex-isp1","client":"globex","upstreams":[{"upstream":"isp1"}],"kind":"ipip","key":null,
+    "local":"192.0.2.11","remote":"203.0.113.77","ttl":32,"dscp":10,"link":[],"routes":[],
     "rates":{"from_client":null,"to_client":{"bits_per_second":8000,"burst_bytes":4096}},"reach":null}]"#;
 const VFIB: &str = r#"{"name":"isp1","routes":[{"prefix":"0.0.0.0/0","to":"upstream","upstream":"isp1"},
     {"prefix":"198.51.100.0/25","to":"tunnel","tunnel":"acme-isp1","client":"acme"},
-    {"prefix":"192.0.2.0/24","to":"kernel"},{"prefix":"10.0.0.0/8","to":"drop"}]}"#;
+    {"prefix":"192.0.2.0/24","to":"kernel"},{"prefix":"10.0.0.0/8","to":"drop"},
+    {"prefix":"2001:db8:ac::/48","to":"tunnel","tunnel":"acme-isp1","client":"acme"}]}"#;
 const NEIGHBOURS: &str = r#"[{"port":"ix0","address":"192.0.2.1","mac":"02:00:00:00:00:01",
     "users":["isp1","acme-isp1"]},{"port":"lan0","address":"192.0.2.9","mac":null,"users":["acme-isp2"]}]"#;
 const COUNTERS: &str = r#"{"ports":[{"port":"ix0","steering":{"seen":100,"passed":7,"redirected":90,
@@ -155,6 +166,11 @@ const LOOKUP: &str = r#"{"vfib":"isp1","address":"198.51.100.7","route":{"prefix
     "to":"tunnel","tunnel":"acme-isp1","client":"acme"},"egress":{"port":"lan0","mac":"02:00:00:00:00:09",
     "vlans":[{"vid":7,"service":false}],"outer":{"kind":"gre","key":1,"source":"192.0.2.10",
     "destination":"203.0.113.5"}},"drop":null,"generation":5}"#;
+
+const LOOKUP6: &str = r#"{"vfib":"isp1","address":"2001:db8:ac::7","route":{"prefix":"2001:db8:ac::/48",
+    "to":"tunnel","tunnel":"acme","client":"acme"},"egress":{"port":"lan0","mac":"02:00:00:00:00:09",
+    "vlans":[],"outer":{"kind":"egre","key":null,"source":"192.0.2.10","destination":"203.0.113.5"},
+    "inner_mac":"02:00:00:00:00:77"},"drop":null,"generation":5}"#;
 
 macro_rules! shown {
     ($($name:ident: $words:literal, $path:literal => $body:expr;)*) => {$(
@@ -183,6 +199,7 @@ shown! {
     counters: "show counters", "GET /v1/counters" => COUNTERS;
     drops: "show drops", "GET /v1/drops" => DROPS;
     lookup: "lookup isp1 198.51.100.7", "GET /v1/lookup/isp1/198.51.100.7" => LOOKUP;
+    lookup_of_ipv6: "lookup isp1 2001:db8:ac::7", "GET /v1/lookup/isp1/2001:db8:ac::7" => LOOKUP6;
     lookup_without_route: "lookup isp1 10.0.0.1", "GET /v1/lookup/isp1/10.0.0.1" =>
         r#"{"vfib":"isp1","address":"10.0.0.1","route":null,"egress":null,"drop":"no-route","generation":5}"#;
     reload: "reload", "POST /v1/reload" => r#"{"generation":6,"changed":true,"took_us":1500,"warnings":[]}"#;

@@ -8,7 +8,9 @@ use tp_pipeline::{
 use tp_wire::MacAddr;
 
 use super::{CompileError, View, next_hop_mac};
-use crate::model::{self, Attachment, Bare, Carried, Name, TunnelKind, Upstreams, Vlan};
+use crate::model::{
+    self, Attachment, Bare, Carried, KernelView, Model, Name, TunnelKind, Upstreams, Vlan,
+};
 
 /// Of which virtual table an upstream is, and by which MAC address it is shown.
 pub(super) type Vfibs = BTreeMap<Name, (VfibId, MacAddr)>;
@@ -49,7 +51,7 @@ impl View<'_> {
         let link = Described {
             attachment: &tunnel.attachment,
             addresses: &tunnel.addresses,
-            peer: self.peer_mac(tunnel),
+            peer: peer_mac(tunnel, self.model, self.kernel),
         };
         self.link(&link, Some(shown.into()))
     }
@@ -60,7 +62,7 @@ impl View<'_> {
         link: &Described<'_>,
         shown: Option<Box<[(MacAddr, VfibId)]>>,
     ) -> Result<Link, CompileError> {
-        let own = self.own_mac(link);
+        let own = own_mac(link.attachment, link.addresses, self.model, self.kernel);
         let underlay = match link.attachment {
             Attachment::Bare(bare) => self.bare_header(bare, [MacAddr::default(); 2]),
             Attachment::Carried(carried) => self.underlay_header(carried),
@@ -105,30 +107,6 @@ impl View<'_> {
         })))
     }
 
-    /// The MAC address of the device that speaks for the portal on an Ethernet link.
-    fn own_mac(&self, link: &Described<'_>) -> Option<MacAddr> {
-        let device = self
-            .model
-            .ethernet_device(link.attachment, link.addresses)?;
-        self.kernel.links.get(device).map(|link| link.mac)
-    }
-
-    /// The MAC address of the client's router: as configured, or as the kernel resolves the first link address that it
-    /// can.
-    fn peer_mac(&self, tunnel: &model::Tunnel) -> Option<MacAddr> {
-        if tunnel.peer.is_some() {
-            return tunnel.peer;
-        }
-        let device = self
-            .model
-            .ethernet_device(&tunnel.attachment, &tunnel.addresses)?;
-        let ifindex = self.kernel.links.get(device)?.ifindex;
-        let resolved = |pair: &model::LinkAddresses| {
-            self.kernel.neighbours.get(&(ifindex, pair.peer)).copied()
-        };
-        tunnel.addresses.iter().find_map(resolved)
-    }
-
     /// How frames of a bare link start; `None` while its port has no device.
     fn bare_header(&self, bare: &Bare, [destination, source]: [MacAddr; 2]) -> Option<LinkHeader> {
         self.kernel.links.get(&bare.port)?;
@@ -162,6 +140,32 @@ impl View<'_> {
         }
         LinkHeader::new(port, &bytes)
     }
+}
+
+/// The portal's own MAC address on an Ethernet link: that of the device which speaks for it there.
+#[must_use]
+pub fn own_mac(
+    attachment: &Attachment,
+    addresses: &[model::LinkAddresses],
+    model: &Model,
+    kernel: &KernelView,
+) -> Option<MacAddr> {
+    let device = model.ethernet_device(attachment, addresses)?;
+    kernel.links.get(device).map(|link| link.mac)
+}
+
+/// The MAC address of an Ethernet tunnel's other end: as configured, or as the kernel resolves the first link address
+/// that it can.
+#[must_use]
+pub fn peer_mac(tunnel: &model::Tunnel, model: &Model, kernel: &KernelView) -> Option<MacAddr> {
+    let device = model.ethernet_device(&tunnel.attachment, &tunnel.addresses)?;
+    if tunnel.peer.is_some() {
+        return tunnel.peer;
+    }
+    let ifindex = kernel.links.get(device)?.ifindex;
+    let resolved =
+        |pair: &model::LinkAddresses| kernel.neighbours.get(&(ifindex, pair.peer)).copied();
+    tunnel.addresses.iter().find_map(resolved)
 }
 
 fn encap(link: &Described<'_>, own: Option<MacAddr>) -> Encap {

@@ -20,6 +20,7 @@ use tp_pipeline::{
 
 use crate::model::{self, KernelView, Model, Name, Upstreams};
 use links::Vfibs;
+pub use links::{own_mac, peer_mac};
 use routes::Routes;
 pub use slots::{Allocated, Slots, TagSource};
 pub use steering::{LinkIdentity, MAX_SOURCE_MACS, next_hop_mac, source_macs};
