@@ -63,7 +63,11 @@ fn mark(family: Family, packet: &mut [u8], outer: Ecn) -> Result<(), DropReason>
     match family {
         Family::V4 => {
             let mut ip = Ipv4Packet::new_checked(packet).map_err(malformed)?;
-            ip.set_ecn(combine(outer, ip.ecn()).ok_or(DropReason::EcnViolation)?);
+            let ecn = combine(outer, ip.ecn()).ok_or(DropReason::EcnViolation)?;
+            // What the kernel gets has the other zero of its checksum as it arrived.
+            if ecn != ip.ecn() {
+                ip.set_ecn(ecn);
+            }
         }
         Family::V6 => {
             let mut ip = Ipv6Packet::new_checked(packet).map_err(malformed)?;
