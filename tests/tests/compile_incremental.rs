@@ -2,12 +2,16 @@
 #![allow(clippy::unwrap_used, reason = "a test's helpers fail like the test")]
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 use tp_control::compile::{Compiled, compile};
 use tp_control::model::Name;
-use tp_pipeline::abi::{AddrKey, IngressKind, LinkKey, SlotRef, TunnelKey};
-use tp_pipeline::{Encap, LinkHeader, NextHop, PortId, Rates, TunnelSlot, UpstreamSlot, VfibId};
+use tp_ebpf::UdpKind;
+use tp_pipeline::abi::{AddrKey, IngressKind, LinkKey, SlotRef, TunnelKey, UdpPortKey};
+use tp_pipeline::{
+    Encap, Link, LinkAddresses, LinkHeader, MeterSpec, NextHop, PortId, Rates, TunnelSlot,
+    UpstreamSlot, VfibId,
+};
 use tp_tests::generate::{Config, Devices, Rng, change, config, seed};
 
 const CHAINS: u32 = 200;
@@ -43,11 +47,16 @@ fn from_scratch(config: &Config, first_tag: u32) -> Compiled {
 /// A slot that the successor gave to something else bears another tag, and is not one that the
 /// predecessor uses: workers hold both generations while a change is under way.
 fn assert_ids_are_fresh(before: &Compiled, after: &Compiled) {
-    let ids = |compiled: &Compiled| -> BTreeMap<(u16, u32), SlotRef> {
-        let tunnels = compiled.steering.tunnels.values();
-        tunnels
+    // Bare and carried upstreams have their slots of one space, and so have clients' links.
+    let ids = |compiled: &Compiled| -> BTreeMap<(bool, u32), (u16, u32)> {
+        let entries = compiled.steering.tunnels.values();
+        let space = |r: &SlotRef| {
+            let upstreams = [IngressKind::Upstream, IngressKind::UpstreamTunnel];
+            upstreams.map(|kind| kind as u16).contains(&r.ingress)
+        };
+        entries
             .chain(compiled.steering.links.values())
-            .map(|r| ((r.ingress, r.slot), *r))
+            .map(|r| ((space(r), r.slot), (r.ingress, r.tag)))
             .collect()
     };
     let (old, new) = (ids(before), ids(after));
@@ -66,53 +75,71 @@ struct Meaning {
     ports: BTreeMap<u32, (Name, u16)>,
     macs: BTreeSet<(Name, [u8; 6])>,
     addresses: BTreeSet<AddrKey>,
-    tunnel_keys: BTreeMap<TunnelKey, Name>,
-    /// By port, VLAN stack and MAC.
-    links: BTreeMap<(Name, [u16; 2], [u8; 6]), Name>,
+    udp_ports: BTreeMap<UdpPortKey, UdpKind>,
+    tunnel_keys: BTreeMap<TunnelKey, Leads>,
+    /// With the flags of the entry.
+    links: BTreeMap<Place, (Leads, u16)>,
     mtus: BTreeMap<Name, u16>,
-    upstreams: BTreeMap<Name, (Vfib, Option<Way>)>,
+    upstreams: BTreeMap<Name, (Vfib, Attached)>,
     tunnels: BTreeMap<Name, Tunnel>,
     clients: BTreeMap<Name, Rates>,
-    owners: BTreeSet<(Ipv4Addr, u8, Name)>,
+    owners: BTreeSet<(IpAddr, u8, Name)>,
 }
 
-/// Routes: prefix, and the kind and name of where they lead.
-type Vfib = BTreeSet<(Ipv4Addr, u8, IngressKind, Name)>;
-/// Port and link header.
-type Way = (Name, Vec<u8>);
+/// Port, VLAN stack and MAC.
+type Place = (Name, [u16; 2], [u8; 6]);
+
+/// Kind and name of where a steering entry leads.
+type Leads = (IngressKind, Name);
+
+#[derive(Debug, PartialEq, Eq)]
+struct Vfib {
+    /// Prefix, whether it leads to an upstream, and the name of where it leads.
+    routes: BTreeSet<(IpAddr, u8, bool, Name)>,
+    mac: [u8; 6],
+}
 
 #[derive(Debug, PartialEq, Eq)]
 struct Tunnel {
     client: Name,
     vfib: Option<Vfib>,
-    encap: Encap,
-    way: Option<Way>,
+    link: Attached,
     rates: Rates,
 }
+
+/// How packets come and go.
+#[derive(Debug, PartialEq, Eq)]
+struct Attached {
+    way: Option<Way>,
+    encap: Encap,
+    own: Option<[u8; 6]>,
+    /// The MACs that it shows, in order, each with the upstream of its vFIB.
+    shown: Vec<([u8; 6], Name)>,
+    local: Option<(Vec<LinkAddresses>, Option<Way>, MeterSpec)>,
+}
+
+/// Port and link header.
+type Way = (Name, Vec<u8>);
 
 impl Meaning {
     fn of(compiled: &Compiled) -> Self {
         let names = Names(compiled);
         let (tables, steering) = (&compiled.tables, &compiled.steering);
+        let link = |LinkKey { port, vlan, mac }: &LinkKey| (names.port(*port), *vlan, *mac);
         Self {
             ports: (steering.ports.iter())
                 .map(|(ifindex, entry)| (*ifindex, (names.port(entry.port), entry.queues)))
                 .collect(),
-            macs: steering
-                .local_macs
-                .iter()
+            macs: (steering.local_macs.iter())
                 .map(|k| (names.port(k.port), k.mac))
                 .collect(),
             addresses: steering.local_addrs.clone(),
-            tunnel_keys: steering
-                .tunnels
-                .iter()
+            udp_ports: steering.udp_ports.clone(),
+            tunnel_keys: (steering.tunnels.iter())
                 .map(|(k, r)| (*k, names.ingress(r)))
                 .collect(),
             links: (steering.links.iter())
-                .map(|(LinkKey { port, vlan, mac }, r)| {
-                    ((names.port(*port), *vlan, *mac), names.ingress(r))
-                })
+                .map(|(k, r)| (link(k), (names.ingress(r), r.flags)))
                 .collect(),
             mtus: entries(&tables.ports)
                 .map(|(i, port)| (names.port(i), port.mtu))
@@ -120,13 +147,8 @@ impl Meaning {
             upstreams: entries(&tables.upstreams)
                 .map(|(slot, upstream)| {
                     let name = names.upstream(UpstreamSlot(slot.into()));
-                    (
-                        name,
-                        (
-                            names.vfib(upstream.vfib),
-                            names.way(upstream.link.egress.as_ref()),
-                        ),
-                    )
+                    let meaning = (names.vfib(upstream.vfib), names.attached(&upstream.link));
+                    (name, meaning)
                 })
                 .collect(),
             tunnels: entries(&tables.tunnels)
@@ -134,8 +156,7 @@ impl Meaning {
                     let meaning = Tunnel {
                         client: names.client(tunnel.client.0),
                         vfib: tunnel.vfib.map(|id| names.vfib(id)),
-                        encap: tunnel.link.encap.clone(),
-                        way: names.way(tunnel.link.egress.as_ref()),
+                        link: names.attached(&tunnel.link),
                         rates: tunnel.rates,
                     };
                     (names.tunnel(TunnelSlot(slot.into())), meaning)
@@ -144,9 +165,7 @@ impl Meaning {
             clients: entries(&tables.clients)
                 .map(|(slot, client)| (names.client(slot.into()), client.rates))
                 .collect(),
-            owners: (tables.owners.v4.iter())
-                .map(|(prefix, owner)| (prefix.addr(), prefix.len(), names.client(owner.0)))
-                .collect(),
+            owners: names.owners(),
         }
     }
 }
@@ -163,12 +182,8 @@ struct Names<'a>(&'a Compiled);
 
 impl Names<'_> {
     fn port(&self, index: u16) -> Name {
-        self.0
-            .names
-            .ports
-            .name_of(PortId(index.into()))
-            .unwrap()
-            .clone()
+        let ports = &self.0.names.ports;
+        ports.name_of(PortId(index.into())).unwrap().clone()
     }
 
     fn upstream(&self, slot: UpstreamSlot) -> Name {
@@ -180,46 +195,80 @@ impl Names<'_> {
     }
 
     fn client(&self, slot: u32) -> Name {
-        self.0
-            .names
-            .clients
-            .name_of(tp_pipeline::ClientSlot(slot))
-            .unwrap()
-            .clone()
+        let clients = &self.0.names.clients;
+        let slot = tp_pipeline::ClientSlot(slot);
+        clients.name_of(slot).unwrap().clone()
     }
 
-    /// The name that a steering entry leads to; its tag must be the one in the tables.
-    fn ingress(&self, entry: &SlotRef) -> Name {
+    /// What a steering entry leads to; its tag must be the one in the tables.
+    fn ingress(&self, entry: &SlotRef) -> Leads {
         let (tables, slot) = (&self.0.tables, entry.slot as usize);
-        let (tag, name) = if entry.ingress == IngressKind::Upstream as u16 {
-            (
+        let kind = IngressKind::from_u8(u8::try_from(entry.ingress).unwrap()).unwrap();
+        let (tag, name) = match kind {
+            IngressKind::Upstream | IngressKind::UpstreamTunnel => (
                 tables.upstreams[slot].as_ref().unwrap().tag,
                 self.upstream(UpstreamSlot(entry.slot)),
-            )
-        } else {
-            assert_eq!(entry.ingress, IngressKind::Tunnel as u16);
-            (
+            ),
+            IngressKind::Tunnel | IngressKind::L2Client => (
                 tables.tunnels[slot].as_ref().unwrap().tag,
                 self.tunnel(TunnelSlot(entry.slot)),
-            )
+            ),
+            other => panic!("no entry leads to {other:?}"),
         };
         assert_eq!(tag.0, entry.tag, "{name}");
-        name
+        (kind, name)
     }
 
     fn vfib(&self, id: VfibId) -> Vfib {
         let tables = &self.0.tables;
-        let leads_to = |id| match tables.next_hop(id) {
-            NextHop::Upstream(slot) => (IngressKind::Upstream, self.upstream(slot)),
-            NextHop::Tunnel(slot) => (IngressKind::Tunnel, self.tunnel(slot)),
-            other @ (NextHop::Punt | NextHop::Drop) => panic!("no route leads to {other:?}"),
-        };
-        (tables.vfibs[id.index()].v4.iter())
-            .map(|(prefix, id)| {
-                let (kind, name) = leads_to(id);
-                (prefix.addr(), prefix.len(), kind, name)
-            })
+        let vfib = &tables.vfibs[id.index()];
+        let v4 = (vfib.v4.iter()).map(|(p, to)| (IpAddr::from(p.addr()), p.len(), to));
+        let v6 = (vfib.v6.iter()).map(|(p, to)| (IpAddr::from(p.addr()), p.len(), to));
+        let routes = v4.chain(v6).map(|(address, length, to)| {
+            let (is_upstream, name) = match tables.next_hop(to) {
+                NextHop::Upstream(slot) => (true, self.upstream(slot)),
+                NextHop::Tunnel(slot) => (false, self.tunnel(slot)),
+                other @ (NextHop::Punt | NextHop::Drop) => panic!("no route leads to {other:?}"),
+            };
+            (address, length, is_upstream, name)
+        });
+        Vfib {
+            routes: routes.collect(),
+            mac: vfib.mac.octets(),
+        }
+    }
+
+    /// The upstream whose table this is.
+    fn upstream_of(&self, vfib: VfibId) -> Name {
+        let mut names = self.0.names.upstreams.iter().map(|(name, _)| name);
+        let of = |name: &&Name| self.0.vfib(name) == Some(vfib);
+        names.find(of).unwrap().clone()
+    }
+
+    fn owners(&self) -> BTreeSet<(IpAddr, u8, Name)> {
+        let owners = &self.0.tables.owners;
+        let v4 = (owners.v4.iter()).map(|(p, to)| (IpAddr::from(p.addr()), p.len(), to));
+        let v6 = (owners.v6.iter()).map(|(p, to)| (IpAddr::from(p.addr()), p.len(), to));
+        v4.chain(v6)
+            .map(|(address, length, owner)| (address, length, self.client(owner.0)))
             .collect()
+    }
+
+    fn attached(&self, link: &Link) -> Attached {
+        let ethernet = link.ethernet.as_ref();
+        let shown = ethernet.into_iter().flat_map(|e| e.shown.iter());
+        Attached {
+            way: self.way(link.egress.as_ref()),
+            encap: link.encap.clone(),
+            own: ethernet.map(|e| e.own.octets()),
+            shown: shown
+                .map(|(mac, vfib)| (mac.octets(), self.upstream_of(*vfib)))
+                .collect(),
+            local: link.local.as_ref().map(|local| {
+                let way = self.way(local.egress.as_ref());
+                (local.pairs.clone(), way, local.rate)
+            }),
+        }
     }
 
     fn way(&self, header: Option<&LinkHeader>) -> Option<Way> {

@@ -88,25 +88,25 @@ impl Bench {
             let previous = before.as_ref().map(|(_, compiled)| compiled);
             let compiled = compile(previous, &next.model, &next.kernel, rng.u32(..)).unwrap();
             self.program.apply(&compiled.steering).unwrap();
+            let numbers = Numbers::of(&compiled);
+            let portal = Portal {
+                model: &next.model,
+                kernel: &next.kernel,
+                numbers: &numbers,
+            };
             for _ in 0..FRAMES {
-                let mut arriving = frame(rng, &next, devices);
+                let mut arriving = frame(rng, &portal, devices);
                 while arriving.frame.len() < SHORTEST {
-                    arriving = frame(rng, &next, devices);
+                    arriving = frame(rng, &portal, devices);
                 }
-                self.compare(&next, &compiled, &arriving);
+                self.compare(&portal, &arriving);
             }
             before = Some((next, compiled));
         }
         self.assert_that_all_was_seen();
     }
 
-    fn compare(&mut self, config: &Config, compiled: &Compiled, arriving: &Arriving) {
-        let numbers = Numbers::of(compiled);
-        let portal = Portal {
-            model: &config.model,
-            kernel: &config.kernel,
-            numbers: &numbers,
-        };
+    fn compare(&mut self, portal: &Portal<'_>, arriving: &Arriving) {
         let port = portal.port(arriving.ifindex).map(|(_, _, port)| port);
         let queue = u16::try_from(arriving.queue).unwrap();
         let ingress = Ingress {
@@ -114,7 +114,7 @@ impl Bench {
             queue: arriving.queue,
             socket: port.is_some_and(|port| (port, queue) != WITHOUT_SOCKET),
         };
-        let expected = steer(&portal, &ingress, &arriving.frame);
+        let expected = steer(portal, &ingress, &arriving.frame);
         let outcome = self
             .program
             .run_once(&arriving.frame, arriving.ifindex, arriving.queue)
@@ -126,7 +126,7 @@ impl Bench {
         let due = BTreeMap::from([((row, Counter::Seen), 1), ((row, expected.counter()), 1)]);
         assert!(
             answers(&outcome, &expected, &arriving.frame) && moved == due,
-            "{config:#?}\n{numbers:#?}\n{arriving:?}\nthe text:    {expected:?}, counters {due:?}\nthe program: \
+            "{portal:#?}\n{arriving:?}\nthe text:    {expected:?}, counters {due:?}\nthe program: \
              {:?} {:?}, counters {moved:?}",
             outcome.action,
             outcome.meta,
@@ -152,8 +152,11 @@ impl Bench {
         let kinds = [
             IngressKind::Upstream,
             IngressKind::Tunnel,
+            IngressKind::L2Client,
             IngressKind::OuterFragment,
             IngressKind::OuterIcmp,
+            IngressKind::UpstreamTunnel,
+            IngressKind::OuterIcmpUpstream,
         ];
         for what in counters.chain(kinds.map(|kind| format!("{kind:?}"))) {
             let times = self.seen.get(&what).copied().unwrap_or(0);

@@ -1,8 +1,10 @@
 //! Random frames for a configuration.
 
+use super::config::TAP;
 use super::pick::{any, bytes, chance, one_of};
-use super::{Config, Devices, Rng, hostile, ipv6, link, traffic};
+use super::{Devices, Rng, hostile, ipv6, link, traffic};
 use crate::packet::Frame;
+use crate::reference::Portal;
 
 /// A frame and where it arrives.
 #[derive(Clone, PartialEq, Eq)]
@@ -35,33 +37,33 @@ pub(super) struct Draft {
 
 /// A random frame: half of them as the configuration wants them, the others with faults.
 #[must_use]
-pub fn frame(rng: &mut Rng, config: &Config, devices: &Devices) -> Arriving {
+pub fn frame(rng: &mut Rng, portal: &Portal<'_>, devices: &Devices) -> Arriving {
     let draft = match rng.u32(0..100) {
-        0..45 => traffic::from_tunnel(rng, config),
-        45..78 => traffic::from_upstream(rng, config),
-        78..85 => link::icmp_error(rng, config),
-        85..91 => Some(ipv6::packet(rng, config)),
-        91..95 => Some(link::protocol(rng, config)),
-        95..98 => Some(link::to_the_portal(rng, config)),
+        0..46 => traffic::from_tunnel(rng, portal),
+        46..79 => traffic::from_upstream(rng, portal),
+        79..86 => link::icmp_error(rng, portal),
+        86..91 => ipv6::packet(rng, portal),
+        91..95 => Some(link::protocol(rng, portal)),
+        95..98 => Some(link::to_the_portal(rng, portal)),
         _ => None,
     };
     let (ifindex, mut frame) = match draft {
         Some(mut draft) => {
             if chance(rng, 45) {
                 for _ in 0..rng.u32(1..=2) {
-                    hostile::distort(rng, config, &mut draft.frame);
+                    hostile::distort(rng, portal, &mut draft.frame);
                 }
             }
             (draft.ifindex, draft.frame.build())
         }
-        None => (device(rng, config), noise(rng)),
+        None => (device(rng, portal), noise(rng)),
     };
     if chance(rng, 12) {
         hostile::corrupt(rng, &mut frame);
     }
     frame.truncate(LONGEST);
     let ifindex = if chance(rng, 4) {
-        device(rng, config)
+        device(rng, portal)
     } else {
         ifindex
     };
@@ -72,9 +74,10 @@ pub fn frame(rng: &mut Rng, config: &Config, devices: &Devices) -> Arriving {
     }
 }
 
-/// Any device, a port or not.
-fn device(rng: &mut Rng, config: &Config) -> u32 {
-    any(rng, config.kernel.links.values().map(|link| link.ifindex)).unwrap_or(1)
+/// Any device that frames arrive by, a port or not.
+fn device(rng: &mut Rng, portal: &Portal<'_>) -> u32 {
+    let all = portal.kernel.links.values().map(|link| link.ifindex);
+    any(rng, all.filter(|ifindex| *ifindex != TAP)).unwrap_or(1)
 }
 
 /// Random bytes, some of them with a plausible start.

@@ -1,20 +1,20 @@
-//! IPv6 frames: what steering reads of them.
+//! IPv6 frames with odd header chains and types: what steering reads of them.
 
 use std::net::Ipv6Addr;
 
 use super::Rng;
-use super::config::{Config, bare, mac, source_macs};
+use super::config::{mac, portal_v6};
 use super::frame::Draft;
 use super::link::group;
 use super::pick::{any, bytes, chance, one_of};
+use super::traffic::from_upstream;
 use crate::packet::{Extension, Frame, Gre, GrePayload, Ipv6, Transport};
+use crate::reference::Portal;
 
-const PORTAL: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
-
-/// A random IPv6 packet, from an upstream's router if one is known.
-pub(super) fn packet(rng: &mut Rng, config: &Config) -> Draft {
+/// A random IPv6 packet, often in an upstream's frame.
+pub(super) fn packet(rng: &mut Rng, portal: &Portal<'_>) -> Option<Draft> {
     let destination = match rng.u32(0..10) {
-        0..5 => PORTAL,
+        0..5 => portal_v6(1),
         // IPv4-mapped: equal to an IPv4 address in a steering key, but not on the wire.
         5 => std::net::Ipv4Addr::new(192, 0, 2, rng.u8(1..6)).to_ipv6_mapped(),
         6 | 7 => Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1),
@@ -22,44 +22,43 @@ pub(super) fn packet(rng: &mut Rng, config: &Config) -> Draft {
     };
     let source = match rng.u32(0..3) {
         0 => std::net::Ipv4Addr::new(198, 18, 0, rng.u8(1..6)).to_ipv6_mapped(),
+        1 => Ipv6Addr::new(0x2001, 0xdb8, 0x18, 0, 0, 0, 0, rng.u16(1..6)),
         _ => Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, rng.u16(..)),
     };
     let payload = payload(rng);
     let mut packet = Ipv6::new(source, destination, payload);
+    packet.hop_limit = 255;
     if chance(rng, 60) {
         packet.extensions = (0..rng.u32(0..=5)).map(|_| extension(rng)).collect();
     }
-    let (port, router) = any(rng, config.model.upstreams.values())
-        .map(|u| (&bare(u).port, source_macs(config, u)))
-        .or_else(|| Some((any(rng, config.model.ports.keys())?, Vec::new())))
-        .expect("a portal has a port");
-    let link = &config.kernel.links[port];
-    let source = if router.is_empty() {
-        mac(rng)
-    } else {
-        *one_of(rng, &router)
-    };
     // On an honest link a group's MAC and a group's address go together.
     let to_group = if packet.destination.is_multicast() {
         70
     } else {
         15
     };
-    let destination = if chance(rng, to_group) {
-        group(rng)
-    } else {
-        link.mac
+    let mut draft = match from_upstream(rng, portal) {
+        Some(draft) if chance(rng, 70) => draft,
+        _ => {
+            let port = any(rng, portal.model.ports.keys())?;
+            let link = &portal.kernel.links[port];
+            Draft {
+                ifindex: link.ifindex,
+                frame: Frame::new(link.mac, mac(rng), packet.clone()),
+            }
+        }
     };
-    Draft {
-        ifindex: link.ifindex,
-        frame: Frame::new(destination, source, packet),
+    draft.frame.payload = packet.into();
+    if chance(rng, to_group) {
+        draft.frame.destination = group(rng);
     }
+    Some(draft)
 }
 
 fn payload(rng: &mut Rng) -> Transport {
     let length = rng.usize(0..40);
     let rest = bytes(rng, length);
-    match rng.u32(0..8) {
+    match rng.u32(0..9) {
         0..3 => {
             let kind = *one_of(
                 rng,
@@ -76,11 +75,18 @@ fn payload(rng: &mut Rng) -> Transport {
         }
         4 => Transport::Raw(*one_of(rng, &[4, 41]), rest),
         5 => Transport::Raw(59, rest),
+        6 => {
+            // UDP to a port of UDP tunnels, its header perhaps cut off.
+            let mut datagram = vec![0xc0, 0x00, 0x17, *one_of(rng, &[0xc0, 0xc1]), 0, 0, 0, 0];
+            datagram.extend(rest);
+            datagram.truncate(rng.usize(0..=datagram.len()));
+            Transport::Raw(17, datagram)
+        }
         _ => Transport::Raw(*one_of(rng, &[6, 17, 50, 51, 1, 2]), rest),
     }
 }
 
-fn extension(rng: &mut Rng) -> Extension {
+pub(super) fn extension(rng: &mut Rng) -> Extension {
     let length = if chance(rng, 90) {
         rng.u8(0..3)
     } else {

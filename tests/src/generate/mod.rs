@@ -1,18 +1,23 @@
 //! Random portals and random frames for them, from a seed.
 //!
-//! Configurations are valid and small, with the legal overlaps on purpose: upstreams on one
-//! port told apart by MAC, nested routes of two tunnels, addresses next to another client's.
+//! Configurations are valid and small, of every kind of link and both families, with the legal
+//! overlaps on purpose: upstreams on one port told apart by MAC (or not), nested routes of two
+//! tunnels, addresses next to another client's.
 //! Frames are biased towards the configuration: mostly traffic that it knows, with one fault
 //! or a few, so that every check is reached and its neighbours are too.
 
+mod attach;
 mod change;
+mod client;
 mod config;
+mod fault;
 mod frame;
 mod hostile;
 mod ipv6;
 mod link;
 mod pick;
 mod traffic;
+mod wrap;
 
 pub use change::change;
 pub use config::{Config, Devices, config};

@@ -1,8 +1,8 @@
 //! Small choices.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use ipnet::Ipv4Net;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::Rng;
 
@@ -23,7 +23,7 @@ pub(super) fn any<T>(rng: &mut Rng, choices: impl IntoIterator<Item = T>) -> Opt
 }
 
 /// An address of `net`, its ends more often than others.
-pub(super) fn host(rng: &mut Rng, net: Ipv4Net) -> Ipv4Addr {
+pub(super) fn host(rng: &mut Rng, net: IpNet) -> IpAddr {
     match rng.u32(0..4) {
         0 => net.network(),
         1 => net.broadcast(),
@@ -32,24 +32,48 @@ pub(super) fn host(rng: &mut Rng, net: Ipv4Net) -> Ipv4Addr {
 }
 
 /// An address of `net` or next to it.
-pub(super) fn near(rng: &mut Rng, net: Ipv4Net) -> Ipv4Addr {
-    match rng.u32(0..10) {
-        0 => Ipv4Addr::from(net.network().to_bits().wrapping_sub(1)),
-        1 => Ipv4Addr::from(net.broadcast().to_bits().wrapping_add(1)),
-        _ => host(rng, net),
+pub(super) fn near(rng: &mut Rng, net: IpNet) -> IpAddr {
+    let step = match rng.u32(0..10) {
+        0 => u32::MAX,
+        1 => 1,
+        _ => return host(rng, net),
+    };
+    let edge = if step == 1 {
+        net.broadcast()
+    } else {
+        net.network()
+    };
+    match edge {
+        IpAddr::V4(address) => Ipv4Addr::from(address.to_bits().wrapping_add(step)).into(),
+        IpAddr::V6(address) if step == 1 => {
+            Ipv6Addr::from(address.to_bits().wrapping_add(1)).into()
+        }
+        IpAddr::V6(address) => Ipv6Addr::from(address.to_bits().wrapping_sub(1)).into(),
     }
 }
 
 /// A part of `net`, at most eight bits longer.
-pub(super) fn subnet(rng: &mut Rng, net: Ipv4Net) -> Ipv4Net {
-    let length = rng.u8(net.prefix_len()..=net.prefix_len().saturating_add(8).min(32));
-    Ipv4Net::new(within(rng, net), length)
-        .expect("at most 32")
+pub(super) fn subnet(rng: &mut Rng, net: IpNet) -> IpNet {
+    let longest = net.prefix_len().saturating_add(8).min(net.max_prefix_len());
+    let length = rng.u8(net.prefix_len()..=longest);
+    IpNet::new(within(rng, net), length)
+        .expect("at most the longest")
         .trunc()
 }
 
-fn within(rng: &mut Rng, net: Ipv4Net) -> Ipv4Addr {
+fn within(rng: &mut Rng, net: IpNet) -> IpAddr {
+    match net {
+        IpNet::V4(net) => within_v4(rng, net).into(),
+        IpNet::V6(net) => within_v6(rng, net).into(),
+    }
+}
+
+fn within_v4(rng: &mut Rng, net: Ipv4Net) -> Ipv4Addr {
     Ipv4Addr::from(net.network().to_bits() | rng.u32(..) & net.hostmask().to_bits())
+}
+
+fn within_v6(rng: &mut Rng, net: Ipv6Net) -> Ipv6Addr {
+    Ipv6Addr::from(net.network().to_bits() | rng.u128(..) & net.hostmask().to_bits())
 }
 
 /// Random bytes, as many as asked for.

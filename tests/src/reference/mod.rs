@@ -11,21 +11,30 @@
 //! # What a configuration means
 //! The texts speak of tables; this is what the reference expects the compiler to have put there:
 //! - `ports`: of each port's device its index and its receive queues.
-//! - `local_macs`: of each port, its device's MAC. `local_addrs`: the addresses of the namespace.
-//! - `tunnels`: the outer pair, kind and key of each tunnel.
-//! - `links`: for each upstream its port, its VLAN stack and each of its source MACs; without
-//!   any, the next hop's MAC, which for an address is its neighbour on the port; if the kernel
-//!   does not know it, the upstream has no entry.
-//! - the vFIB of an upstream: a default route to it, and each route of each of its tunnels.
+//! - `local_macs`: of each port its device's MAC, and the own and shown MACs of the bare links on it.
+//!   `local_addrs`: the addresses of the namespace, but for those on the portal's TUN and TAP devices.
+//! - `tunnels`: the outer pair, kind and key or UDP port of each carried link. `udp_ports`: the
+//!   portal's ports of FOU and GUE links.
+//! - `links`: for each bare upstream its port, its VLAN stack and each of its source MACs; without any,
+//!   the next hop's MAC, if the kernel knows it. For each bare tunnel its port, its VLAN stack and MAC 0.
+//!   What two links claim is neither's. A link with link addresses is local.
+//! - an Ethernet link speaks by the TAP device, a bare one without link addresses by its port: that
+//!   device's MAC is the link's own, and on it the kernel resolves addresses on the link.
+//! - the vFIB of an upstream: a default route to it, and each route of each tunnel that leads to it.
+//!   Its MAC, by which links with several upstreams show it, is a number like a slot.
 //! - owners: the prefixes of each client.
-//! - the way out to an upstream: its port, the port's MAC as source, the next hop's MAC, its VLAN
-//!   stack with priority 0. To a tunnel: the port by which the underlay route of `remote` leaves,
-//!   that port's MAC, the MAC of the gateway or else of `remote` itself, no VLAN. Without a device,
-//!   a route by a port, or a neighbour there is no way out.
+//! - the peer of an Ethernet link: an upstream's next hop; a tunnel's peer, or else the first peer's
+//!   address that the kernel has resolved.
+//! - the way out by a bare link: its port, its peer's MAC, its own MAC, its VLAN stack with priority 0.
+//!   By a carried one: the port by which the underlay route of `remote` leaves, that port's MAC, the MAC
+//!   of the gateway or else of `remote` itself, no VLAN. Without a device, a route by a port, a
+//!   neighbour, or on Ethernet links a peer, there is no way out.
 
 mod bytes;
+mod end;
 pub mod forwarding;
 mod portal;
 pub mod steering;
 
+pub use end::End;
 pub use portal::{Id, Numbers, Portal};

@@ -1,12 +1,14 @@
 //! What a configuration and a state of the kernel mean, by scanning them.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 use ipnet::IpNet;
 use tp_control::compile::Compiled;
-use tp_control::model::{Client, KernelView, Link, Model, Name, NextHop, Tunnel, Upstream};
+use tp_control::model::{Client, KernelView, Link, Model, Name, Tunnel};
 use tp_wire::MacAddr;
+
+use super::end::End;
 
 /// A slot and the tag of its allocation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +31,8 @@ pub struct Numbers {
     pub upstreams: BTreeMap<Name, Id>,
     /// Slot and tag of each tunnel.
     pub tunnels: BTreeMap<Name, Id>,
+    /// The MAC by which each upstream is shown on links with several.
+    pub shown: BTreeMap<Name, MacAddr>,
 }
 
 impl Numbers {
@@ -37,37 +41,23 @@ impl Numbers {
     pub fn of(compiled: &Compiled) -> Self {
         let names = &compiled.names;
         let port = |slot: u32| u16::try_from(slot).expect("fewer than MAX_PORTS");
+        let shown = |name: &Name| {
+            let vfib = compiled.vfib(name)?;
+            Some((name.clone(), compiled.tables.vfibs[vfib.index()].mac))
+        };
+        let id = |slot, tag| Id { slot, tag };
         Self {
-            ports: names
-                .ports
-                .iter()
+            ports: (names.ports.iter())
                 .map(|(n, a)| (n.clone(), port(a.id.slot.0)))
                 .collect(),
-            upstreams: names
-                .upstreams
-                .iter()
-                .map(|(n, a)| {
-                    (
-                        n.clone(),
-                        Id {
-                            slot: a.id.slot.0,
-                            tag: a.id.tag.0,
-                        },
-                    )
-                })
+            upstreams: (names.upstreams.iter())
+                .map(|(n, a)| (n.clone(), id(a.id.slot.0, a.id.tag.0)))
                 .collect(),
-            tunnels: names
-                .tunnels
-                .iter()
-                .map(|(n, a)| {
-                    (
-                        n.clone(),
-                        Id {
-                            slot: a.id.slot.0,
-                            tag: a.id.tag.0,
-                        },
-                    )
-                })
+            tunnels: (names.tunnels.iter())
+                .map(|(n, a)| (n.clone(), id(a.id.slot.0, a.id.tag.0)))
+                .collect(),
+            shown: (names.upstreams.iter())
+                .filter_map(|(name, _)| shown(name))
                 .collect(),
         }
     }
@@ -94,72 +84,39 @@ impl<'a> Portal<'a> {
         })
     }
 
-    /// The kernel's link of a port of the model.
-    #[must_use]
-    pub fn link(&self, port: &str) -> Option<&'a Link> {
-        self.kernel.links.get(port)
+    /// All upstreams and tunnels.
+    pub fn ends(&self) -> impl Iterator<Item = End<'a>> + Clone + use<'a> {
+        let upstreams = &self.model.upstreams;
+        let tunnels = &self.model.tunnels;
+        (upstreams.iter().map(|(name, u)| End::Upstream(name, u)))
+            .chain(tunnels.iter().map(|(name, t)| End::Tunnel(name, t)))
     }
 
-    /// Where frames to this upstream's router go, if the kernel knows.
+    /// Slot and tag of a link.
     #[must_use]
-    pub fn router_mac(&self, upstream: &Upstream) -> Option<MacAddr> {
-        match upstream.next_hop? {
-            NextHop::Mac(mac) => Some(mac),
-            NextHop::Address(address) => {
-                let ifindex = self.link(&upstream.attachment.bare()?.port)?.ifindex;
-                self.kernel.neighbours.get(&(ifindex, address)).copied()
-            }
+    pub fn id(&self, end: End<'_>) -> Id {
+        match end {
+            End::Upstream(name, _) => self.numbers.upstreams[name],
+            End::Tunnel(name, _) => self.numbers.tunnels[name],
         }
-    }
-
-    /// Which MACs this upstream's routers send from.
-    #[must_use]
-    pub fn source_macs(&self, upstream: &Upstream) -> Vec<MacAddr> {
-        if upstream.source_macs.is_empty() {
-            self.router_mac(upstream).into_iter().collect()
-        } else {
-            upstream.source_macs.clone()
-        }
-    }
-
-    /// The port by which a tunnel's far end is reached and the MAC to send to, if known.
-    #[must_use]
-    pub fn far_end(&self, tunnel: &Tunnel) -> Option<(&'a Name, &'a Link, MacAddr)> {
-        let far_end = tunnel.attachment.carried()?.remote;
-        let route = self.kernel.underlay.get(&far_end)?;
-        let (name, link, _) = self.port(route.ifindex)?;
-        let hop = route.gateway.unwrap_or(far_end);
-        let mac = self.kernel.neighbours.get(&(route.ifindex, hop))?;
-        Some((name, link, *mac))
     }
 
     /// Whose address this is.
     #[must_use]
-    pub fn owner(&self, address: Ipv4Addr) -> Option<&'a Name> {
-        let address = IpAddr::V4(address);
+    pub fn owner(&self, address: IpAddr) -> Option<&'a Name> {
         let owns = |client: &Client| client.prefixes.iter().any(|p| p.contains(&address));
-        self.model
-            .clients
-            .iter()
+        let mut clients = self.model.clients.iter();
+        clients
             .find(|(_, client)| owns(client))
             .map(|(name, _)| name)
     }
 
     /// The tunnel of this upstream that announced the longest prefix over this address.
     #[must_use]
-    pub fn client_route(
-        &self,
-        upstream: &str,
-        address: Ipv4Addr,
-    ) -> Option<(&'a Name, &'a Tunnel)> {
-        let address = IpAddr::V4(address);
+    pub fn client_route(&self, upstream: &str, address: IpAddr) -> Option<(&'a Name, &'a Tunnel)> {
         let mut best: Option<(IpNet, &Name, &Tunnel)> = None;
-        for (name, tunnel) in self
-            .model
-            .tunnels
-            .iter()
-            .filter(|(_, t)| t.upstreams.contain(upstream))
-        {
+        let tunnels = self.model.tunnels.iter();
+        for (name, tunnel) in tunnels.filter(|(_, t)| t.upstreams.names().any(|n| n == upstream)) {
             for route in tunnel.routes.iter().filter(|r| r.contains(&address)) {
                 if best.is_none_or(|(longest, ..)| route.prefix_len() > longest.prefix_len()) {
                     best = Some((*route, name, tunnel));

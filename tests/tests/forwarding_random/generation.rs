@@ -57,7 +57,9 @@ impl Generation {
                 .get(name)
                 .is_none_or(|b| b.rates == tunnel.rates)
         };
-        after.clients.iter().all(same_client) && after.tunnels.iter().all(same_tunnel)
+        after.portal.slow_path.rate == before.portal.slow_path.rate
+            && after.clients.iter().all(same_client)
+            && after.tunnels.iter().all(same_tunnel)
     }
 
     pub(crate) fn portal(&self) -> Portal<'_> {
@@ -74,7 +76,7 @@ impl Generation {
         let most = rng.usize(1..=BURST);
         // A port that the configuration has not receives nothing.
         for _ in 0..10 * BURST {
-            let arriving = frame(rng, &self.config, &Devices::default());
+            let arriving = frame(rng, &self.portal(), &Devices::default());
             if let Some(mut meta) = self.steered(&arriving)
                 && u32::from(meta.port) == port.0
                 && burst.len() < most
@@ -83,7 +85,7 @@ impl Generation {
                     distort(rng, &mut meta);
                 }
                 let headroom = if rng.u32(0..10) == 0 {
-                    rng.usize(20..32)
+                    rng.usize(20..80)
                 } else {
                     256
                 };

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use tp_pipeline::abi::Meta;
 use tp_pipeline::{
-    Context, DropReason, LinkCounts, Meters, Nanos, Packet, Pipeline, PortId, Snapshot, TunnelSlot,
-    UpstreamSlot, Verdict, WorkerCounters,
+    Context, DropReason, LinkCounts, Meters, Nanos, Packet, Pipeline, PortId, PuntTo, Snapshot,
+    TunnelSlot, UpstreamSlot, Verdict, WorkerCounters,
 };
 use tp_tests::reference::forwarding::{Link, Links, Outcome};
 
 /// Bytes of a chunk.
-const CHUNK: usize = 2048;
+pub(crate) const CHUNK: usize = 2048;
 /// Slots that the counters and the meters are made for: more than any test uses.
 const SLOTS: usize = 64;
 
@@ -129,12 +129,13 @@ pub(crate) fn process(
     (outcomes.collect(), Counts::of(&counters))
 }
 
-fn outcome(packet: &Packet<'_>, verdict: Verdict) -> Outcome {
+pub(crate) fn outcome(packet: &Packet<'_>, verdict: Verdict) -> Outcome {
     match verdict {
         Verdict::Transmit(port) => {
             Outcome::Transmit(u16::try_from(port.0).unwrap(), packet.bytes().to_vec())
         }
         Verdict::Drop(reason) => Outcome::Drop(reason),
-        Verdict::Punt(_) => panic!("no route of these configurations leads to the kernel"),
+        Verdict::Punt(PuntTo::Tun) => Outcome::Tun(packet.bytes().to_vec()),
+        Verdict::Punt(PuntTo::Tap) => Outcome::Tap(packet.bytes().to_vec()),
     }
 }

@@ -1,7 +1,6 @@
 //! Benches: what a packet costs, and what a laboratory carries. `scripts/bench` builds and runs it.
 #![forbid(unsafe_code)]
 
-mod fib;
 mod machine;
 mod pipeline;
 mod report;
@@ -25,8 +24,6 @@ struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Bench {
-    /// Longest-prefix match alone: ticks a look-up, bytes a route, and what updates cost.
-    Fib(fib::Options),
     /// Frames from memory through the worker's code: ticks a packet and a stage.
     Pipeline {
         /// Only cases with this in their name.
@@ -63,7 +60,6 @@ fn main() -> ExitCode {
 
 fn run(bench: Bench) -> Result<(), Box<dyn Error>> {
     match bench {
-        Bench::Fib(options) => fib::run(&options)?,
         Bench::Pipeline { case, samples } => pipeline::run(&case, samples)?,
         Bench::Veth {
             bare,

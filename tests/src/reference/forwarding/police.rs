@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use tp_control::model::{Name, Rate, Rates};
 use tp_pipeline::DropReason;
 
-use crate::reference::Portal;
+use crate::reference::{End, Portal};
 
 /// A byte in the buckets' unit. A rate of one bit a second adds one unit a nanosecond.
 const BYTE: u128 = 8 * 1_000_000_000;
@@ -24,6 +24,8 @@ pub(super) enum Meter<'a> {
 enum Owner {
     Tunnel(u32),
     Client(Name),
+    SlowPathOfUpstream(u32),
+    SlowPathOfTunnel(u32),
 }
 
 /// What a meter measures.
@@ -74,6 +76,30 @@ impl Police {
             ));
         }
         self.buckets.extend(charged);
+        Ok(())
+    }
+
+    /// Charges the slow-path meter of a link, or says why not.
+    pub(super) fn charge_slow_path(
+        &mut self,
+        portal: &Portal<'_>,
+        end: End<'_>,
+        length: usize,
+        now: u64,
+    ) -> Result<(), DropReason> {
+        let slot = portal.id(end).slot;
+        let owner = match end {
+            End::Upstream(..) => Owner::SlowPathOfUpstream(slot),
+            End::Tunnel(..) => Owner::SlowPathOfTunnel(slot),
+        };
+        let key = (owner, Direction::FromClient);
+        let level = self.level(&key, portal.model.portal.slow_path.rate, now);
+        let left = level.checked_sub(length as u128 * BYTE);
+        let bucket = Bucket {
+            level: left.ok_or(DropReason::RateSlowPath)?,
+            filled_at: now,
+        };
+        self.buckets.insert(key, bucket);
         Ok(())
     }
 
