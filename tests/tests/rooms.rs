@@ -33,7 +33,7 @@ const PURE: &[(&str, &[&str])] = &[
 ];
 
 /// Rooms that may hold unsafe code, in the modules that allow it with a reason.
-const UNSAFE: &[&str] = &["tp-xsk", "tp-ebpf"];
+const UNSAFE: &[&str] = &["tp-xsk", "tp-ebpf", "tp-fib"];
 
 const MOST_LINES: usize = 500;
 

@@ -75,28 +75,6 @@ impl<A: Address> Prefix<A> {
     pub(crate) fn covers_bits(self, addr: A) -> bool {
         A::and(addr, A::mask(self.len)) == self.addr
     }
-
-    /// Whether all of `other` is within this prefix.
-    #[inline]
-    pub(crate) fn covers(self, other: Self) -> bool {
-        self.len <= other.len && self.covers_bits(other.addr)
-    }
-
-    /// The longest prefix that covers both.
-    pub(crate) fn common(self, other: Self) -> Self {
-        let same = self.addr.common(other.addr);
-        let len = same.min(self.len).min(other.len);
-        Self {
-            addr: self.addr.and(A::mask(len)),
-            len,
-        }
-    }
-
-    /// The side of an address under this prefix: its first bit behind it. Not of a whole address.
-    #[inline]
-    pub(crate) fn side(self, addr: A) -> usize {
-        addr.bit(self.len)
-    }
 }
 
 impl<A: Address> fmt::Display for Prefix<A> {
@@ -158,29 +136,5 @@ mod tests {
         assert!(!within("2001:db8:0:fffd:ffff:ffff:ffff:ffff"));
         assert!(Prefix6::DEFAULT.contains(Ipv6Addr::from(u128::MAX)));
         assert_eq!(p.to_string(), "2001:db8:0:fffe::/63");
-    }
-
-    #[test]
-    fn common_stops_at_the_first_difference_and_at_the_shorter() {
-        let a = v4([10, 0, 0, 0], 8).unwrap();
-        let b = v4([10, 128, 0, 0], 9).unwrap();
-        let c = v4([11, 0, 0, 0], 8).unwrap();
-        assert_eq!(a.common(b), a);
-        assert_eq!(a.common(c), v4([10, 0, 0, 0], 7).unwrap());
-        assert_eq!(c.common(v4([128, 0, 0, 0], 1).unwrap()), Prefix4::DEFAULT);
-
-        let a = v6("2001:db8::", 64).unwrap();
-        assert_eq!(a.common(v6("2001:db8::", 128).unwrap()), a);
-        let beside = v6("2001:db8:0:1::", 64).unwrap();
-        assert_eq!(a.common(beside), v6("2001:db8::", 63).unwrap());
-    }
-
-    #[test]
-    fn the_side_is_the_first_bit_behind_the_prefix() {
-        assert_eq!(Prefix4::DEFAULT.side(1 << 31), 1);
-        assert_eq!(v4([10, 0, 0, 0], 31).unwrap().side(0x0a00_0001), 1);
-        assert_eq!(v4([10, 0, 0, 0], 31).unwrap().side(0x0a00_0000), 0);
-        assert_eq!(v6("::", 127).unwrap().side(1), 1);
-        assert_eq!(v6("::", 64).unwrap().side(u128::MAX >> 65), 0);
     }
 }

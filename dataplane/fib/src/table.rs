@@ -1,8 +1,16 @@
 //! The table: what the pipeline reads and the compiler changes.
 
+use std::fmt;
+use std::sync::Arc;
+
 use crate::address::Address;
-use crate::node::{self, Link, Node};
+use crate::many::Large;
+use crate::memory::Memory;
 use crate::prefix::Prefix;
+use crate::regions::BURST;
+use crate::routes::{self, Edit, Route};
+use crate::small::Small;
+use crate::vector::{self, Work};
 
 /// The value of a route: opaque here, an index for the table's owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -19,11 +27,10 @@ pub enum Change<A: Address = u32> {
 
 /// A longest-prefix match table over the addresses of one family.
 ///
-/// Cloning is cheap and shares everything. Equal routes make equal tables.
+/// Cloning is cheap and shares everything. Tables with equal routes are equal.
 #[derive(Clone)]
 pub struct Fib<A: Address> {
-    root: Link<A>,
-    len: usize,
+    form: Form<A>,
 }
 
 /// A table of IPv4 routes.
@@ -32,33 +39,42 @@ pub type Fib4 = Fib<u32>;
 /// A table of IPv6 routes.
 pub type Fib6 = Fib<u128>;
 
+/// How a table is held. Which of the latter two depends on the table's past, too, so that one at
+/// the limit does not change its form at every route.
+#[derive(Clone)]
+enum Form<A: Address> {
+    Empty,
+    /// Costs nothing beyond its routes.
+    Small(Arc<Small<A>>),
+    Large(Arc<Large<A>>),
+}
+
+/// A table with more routes becomes a large one.
+const SMALL_UP_TO: usize = 1 << 13;
+
+/// A large table with fewer routes becomes a small one.
+const LARGE_DOWN_TO: usize = 1 << 12;
+
+const _: () = assert!(SMALL_UP_TO <= Small::<u32>::MAX_ROUTES);
+
 impl<A: Address> Fib<A> {
     /// The table after these changes, made in their order. Shares with this one what they do not touch.
     #[must_use]
     pub fn with(&self, changes: &[Change<A>]) -> Self {
-        let mut next = self.clone();
-        for change in changes {
-            match *change {
-                Change::Set(prefix, value) => {
-                    let old = node::set(&mut next.root, prefix, value);
-                    next.len += usize::from(old.is_none());
-                }
-                // Looked up first: a path must not be copied to remove nothing.
-                Change::Remove(prefix) if next.get(prefix).is_some() => {
-                    node::remove(&mut next.root, prefix);
-                    next.len -= 1;
-                }
-                Change::Remove(_) => {}
-            }
+        let edits = routes::edits(changes.iter().copied());
+        let form = self.form.with(&edits);
+        Self {
+            form: form.unwrap_or_else(|| self.form.clone()),
         }
-        next
     }
 
     /// The value of the longest prefix that contains `addr`.
     #[inline]
     #[must_use]
     pub fn lookup(&self, addr: A::Ip) -> Option<NextHopId> {
-        self.longest_match(addr).map(|(_, value)| value)
+        let mut found = [None];
+        self.lookup_burst(&[addr.into()], &mut found);
+        found[0]
     }
 
     /// Looks up each of `addrs` (host order) into the element of `found` with the same index.
@@ -67,79 +83,154 @@ impl<A: Address> Fib<A> {
     /// If `found` is shorter than `addrs`.
     #[inline]
     pub fn lookup_burst(&self, addrs: &[A], found: &mut [Option<NextHopId>]) {
-        let root = self.root.as_deref();
-        for (addr, found) in addrs.iter().zip(&mut found[..addrs.len()]) {
-            *found = node::longest(root, *addr).map(|(_, value)| value);
-        }
+        let found = &mut found[..addrs.len()];
+        vector::run(Burst {
+            form: &self.form,
+            addrs,
+            found,
+        });
     }
 
-    /// The longest prefix that contains `addr`, and its value.
-    #[inline]
+    /// The longest prefix that contains `addr`, and its value. For the control side: it takes
+    /// many times as long as [`Self::lookup`].
     #[must_use]
     pub fn longest_match(&self, addr: A::Ip) -> Option<(Prefix<A>, NextHopId)> {
-        node::longest(self.root.as_deref(), addr.into())
+        let addr = addr.into();
+        let route = match &self.form {
+            Form::Empty => None,
+            Form::Small(small) => small.routes().longest(addr),
+            Form::Large(large) => large.longest(addr),
+        }?;
+        Some((route.prefix, route.value))
     }
 
-    /// The value of exactly this prefix.
+    /// The value of exactly this prefix. For the control side.
     #[must_use]
     pub fn get(&self, prefix: Prefix<A>) -> Option<NextHopId> {
-        node::get(self.root.as_deref(), prefix)
+        match &self.form {
+            Form::Empty => None,
+            Form::Small(small) => small.routes().get(prefix),
+            Form::Large(large) => large.get(prefix),
+        }
     }
 
     /// All routes, in the order of [`Prefix`].
     pub fn iter(&self) -> impl Iterator<Item = (Prefix<A>, NextHopId)> {
-        let mut left: Vec<&Node<A>> = self.root.as_deref().into_iter().collect();
-        std::iter::from_fn(move || {
-            loop {
-                let node = left.pop()?;
-                left.extend(node.children().iter().rev().flatten().map(AsRef::as_ref));
-                if let Some(route) = node.route() {
-                    return Some(route);
-                }
-            }
-        })
+        let routes: Box<dyn Iterator<Item = Route<A>> + '_> = match &self.form {
+            Form::Empty => Box::new(std::iter::empty()),
+            Form::Small(small) => Box::new(small.routes().iter()),
+            Form::Large(large) => large.iter(),
+        };
+        routes.map(|route| (route.prefix, route.value))
     }
 
     /// Number of routes.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.len
+        match &self.form {
+            Form::Empty => 0,
+            Form::Small(small) => small.len(),
+            Form::Large(large) => large.len(),
+        }
     }
 
     /// Whether there is no route.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.len == 0
+        matches!(self.form, Form::Empty)
+    }
+
+    /// The heap memory that this table takes if it shares it with no other.
+    #[must_use]
+    pub fn memory(&self) -> Memory {
+        match &self.form {
+            Form::Empty => Memory::default(),
+            Form::Small(small) => small.memory(),
+            Form::Large(large) => large.memory(),
+        }
+    }
+}
+
+impl<A: Address> Form<A> {
+    /// After edits in order, each prefix once; `None` if none has an effect.
+    fn with(&self, edits: &[Edit<A>]) -> Option<Self> {
+        let large = match self {
+            Self::Empty => return Self::merged(std::iter::empty(), edits),
+            Self::Small(small) => return Self::merged(small.routes().iter(), edits),
+            Self::Large(large) => large.with(edits)?,
+        };
+        Some(if large.len() < LARGE_DOWN_TO {
+            Self::new(&large.iter().collect::<Vec<_>>())
+        } else {
+            Self::Large(Arc::new(large))
+        })
+    }
+
+    fn merged(routes: impl Iterator<Item = Route<A>>, edits: &[Edit<A>]) -> Option<Self> {
+        let merged = routes::merge(routes, edits);
+        merged.changed.then(|| Self::new(&merged.routes))
+    }
+
+    /// Of routes in order.
+    fn new(routes: &[Route<A>]) -> Self {
+        match routes.len() {
+            0 => Self::Empty,
+            1..=SMALL_UP_TO => Self::Small(Arc::new(Small::new(routes))),
+            _ => Self::Large(Arc::new(Large::new(routes))),
+        }
+    }
+}
+
+/// A burst to be looked up.
+struct Burst<'b, A: Address> {
+    form: &'b Form<A>,
+    addrs: &'b [A],
+    found: &'b mut [Option<NextHopId>],
+}
+
+impl<A: Address> Work for Burst<'_, A> {
+    #[inline(always)]
+    fn run(self) {
+        let bursts = self.addrs.chunks(BURST).zip(self.found.chunks_mut(BURST));
+        // Not a closure: what it calls would be compiled once, for all processors.
+        for (addrs, found) in bursts {
+            match self.form {
+                Form::Empty => found.fill(None),
+                Form::Small(small) => small.lookup_burst(addrs, found),
+                Form::Large(large) => large.lookup_burst(addrs, found),
+            }
+        }
     }
 }
 
 impl<A: Address> Default for Fib<A> {
     fn default() -> Self {
-        Self { root: None, len: 0 }
+        Self { form: Form::Empty }
     }
 }
 
 impl<A: Address> FromIterator<(Prefix<A>, NextHopId)> for Fib<A> {
     fn from_iter<I: IntoIterator<Item = (Prefix<A>, NextHopId)>>(routes: I) -> Self {
-        let mut table = Self::default();
-        for (prefix, value) in routes {
-            let old = node::set(&mut table.root, prefix, value);
-            table.len += usize::from(old.is_none());
+        let set = routes
+            .into_iter()
+            .map(|(prefix, value)| Change::Set(prefix, value));
+        let form = Form::Empty.with(&routes::edits(set));
+        Self {
+            form: form.unwrap_or(Form::Empty),
         }
-        table
     }
 }
 
 impl<A: Address> PartialEq for Fib<A> {
     fn eq(&self, other: &Self) -> bool {
-        self.len == other.len && self.iter().eq(other.iter())
+        self.len() == other.len() && self.iter().eq(other.iter())
     }
 }
 
 impl<A: Address> Eq for Fib<A> {}
 
-impl<A: Address> std::fmt::Debug for Fib<A> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl<A: Address> fmt::Debug for Fib<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_map().entries(self.iter()).finish()
     }
 }

@@ -1,6 +1,7 @@
 //! Benches: what a packet costs, and what a laboratory carries. `scripts/bench` builds and runs it.
 #![forbid(unsafe_code)]
 
+mod fib;
 mod machine;
 mod pipeline;
 mod report;
@@ -24,6 +25,8 @@ struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Bench {
+    /// Longest-prefix match alone: ticks a look-up, bytes a route, and what updates cost.
+    Fib(fib::Options),
     /// Frames from memory through the worker's code: ticks a packet and a stage.
     Pipeline {
         /// Only cases with this in their name.
@@ -60,6 +63,7 @@ fn main() -> ExitCode {
 
 fn run(bench: Bench) -> Result<(), Box<dyn Error>> {
     match bench {
+        Bench::Fib(options) => fib::run(&options)?,
         Bench::Pipeline { case, samples } => pipeline::run(&case, samples)?,
         Bench::Veth {
             bare,

@@ -1,5 +1,7 @@
 //! What the tests need of each address family.
 
+#![allow(dead_code, reason = "each test uses some of it")]
+
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use ipnet::{Ipv4Net, Ipv6Net};
