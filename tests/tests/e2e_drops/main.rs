@@ -4,7 +4,8 @@
 //! Not here, because no single frame brings them about: `bad-metadata`, `stale-ingress`, `no-headroom`, `no-port`,
 //! `punt-queue-full`, `tx-ring-full`, `no-socket`, `no-metadata-room` (faults within the portal or floods; see the
 //! tests of pipeline, worker and ebpf); `no-route` and `blackhole` (every virtual FIB has a default route); the rates
-//! (`e2e_workers`).
+//! (`e2e_workers`); what only other kinds of link have: `gue-unsupported`, `udp-checksum`, `inner-unsupported`,
+//! `inner-group`, `inner-not-for-us`, `link-protocol`, `rate-slow-path` (the same tests, of those kinds).
 #![allow(
     clippy::unwrap_used,
     reason = "clippy exempts functions marked as tests, not the helpers that they share"
@@ -37,6 +38,8 @@ const PORTAL: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
 const KEY: u32 = 1;
 /// An address of the client whose far end does not answer ARP.
 const SILENT: Ipv4Addr = Ipv4Addr::new(198, 51, 99, 1);
+/// An IPv6 address of nobody's (RFC 3849).
+const DOCUMENTATION: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A frame from the second ISP's router, known by its MAC address.
@@ -210,15 +213,16 @@ fn each_drop_of_a_packet_from_an_upstream_has_its_counter() {
         Ipv4::new(SERVER, SILENT, datagram(10)),
         "worker neighbour-unresolved",
     );
-    let ipv6 = Ipv6::new(
-        Ipv6Addr::LOCALHOST,
-        Ipv6Addr::LOCALHOST,
-        Transport::Raw(59, Vec::new()),
-    );
-    bed.lan(
-        &from_isp2(ipv6).build(),
-        &["ix0 redirected", "worker rx", "worker inner-unsupported"],
-    );
+    for (source, reason) in [
+        (Ipv6Addr::LOCALHOST, "worker martian-source"),
+        (DOCUMENTATION, "worker no-client-route"),
+    ] {
+        let ipv6 = Ipv6::new(source, DOCUMENTATION, Transport::Raw(59, Vec::new()));
+        bed.lan(
+            &from_isp2(ipv6).build(),
+            &["ix0 redirected", "worker rx", reason],
+        );
+    }
     bed.finish();
 }
 
@@ -279,13 +283,10 @@ fn each_drop_of_a_packet_from_a_tunnel_has_its_counter() {
         ..from_client_a()
     };
     access(outer(inner), "worker inner-malformed");
-    let ipv6 = Ipv6::new(
-        Ipv6Addr::LOCALHOST,
-        Ipv6Addr::LOCALHOST,
-        Transport::Raw(59, Vec::new()),
-    );
+    // The client owns no IPv6 address.
+    let ipv6 = Ipv6::new(DOCUMENTATION, DOCUMENTATION, Transport::Raw(59, Vec::new()));
     let ipv6 = Gre::new(Some(KEY), ipv6);
-    access(Ipv4::new(A, PORTAL, ipv6), "worker inner-unsupported");
+    access(Ipv4::new(A, PORTAL, ipv6), "worker forged-source");
     // RFC 6040 section 4.2: CE outside, not ECN-capable inside.
     access(
         Ipv4 {
