@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod bgp;
+pub mod carriers;
 pub mod client;
 pub mod exchange;
 pub mod generate;

@@ -11,6 +11,8 @@ use crate::lab::{Lab, LabError, Ns, Process};
 
 /// How long a start or stop may take.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How often a waiting function looks again.
+const POLL: Duration = Duration::from_millis(20);
 
 /// Path of a binary of this workspace, built beside the running one.
 ///
@@ -66,7 +68,7 @@ impl Tpd {
             if self.tpctl(&["show", "status"])?.status.success() {
                 return Ok(());
             }
-            std::thread::sleep(Duration::from_millis(20));
+            std::thread::sleep(POLL);
         }
         Err(LabError::Program {
             program: "tpd",
@@ -107,6 +109,45 @@ impl Tpd {
             package: "this workspace",
             reason: format!("{error}\n{}", String::from_utf8_lossy(&output.stderr)),
         })
+    }
+
+    /// Waits until an answer of `tpctl ... --json` is as it should be.
+    ///
+    /// # Errors
+    /// It is not in time; `what` names what was waited for.
+    pub fn wait_until(
+        &self,
+        question: &[&str],
+        what: &str,
+        patience: Duration,
+        good: impl Fn(&Value) -> bool,
+    ) -> Result<(), LabError> {
+        let deadline = Instant::now() + patience;
+        loop {
+            let answer = self.json(question)?;
+            if good(&answer) {
+                return Ok(());
+            }
+            if Instant::now() >= deadline {
+                return Err(LabError::Program {
+                    program: "tpctl",
+                    package: "this workspace",
+                    reason: format!("{question:?}: not yet that {what}: {answer:#}"),
+                });
+            }
+            std::thread::sleep(POLL);
+        }
+    }
+
+    /// Packets that the workers dropped for this reason.
+    ///
+    /// # Errors
+    /// `tpctl` failed.
+    pub fn dropped(&self, reason: &str) -> Result<u64, LabError> {
+        let counters = self.json(&["show", "counters"])?;
+        let workers = counters["workers"].as_array().cloned().unwrap_or_default();
+        let counts = workers.iter().filter_map(|w| w["dropped"][reason].as_u64());
+        Ok(counts.sum())
     }
 
     /// Puts another configuration into force by `tpctl reload`.

@@ -32,7 +32,7 @@ pub mod equations;
 mod moved;
 mod scenario;
 mod site;
-mod toml;
+pub(crate) mod toml;
 mod wire;
 
 use std::net::{IpAddr, Ipv4Addr};

@@ -233,12 +233,12 @@ impl Scenario {
         let stolen = Ipv4Addr::new(198, 51, 100, 200);
         let ns = self.exchange.client(Client::A);
         ns.address("lo", &format!("{stolen}/32"))?;
-        let before = self.dropped("forged-source")?;
+        let before = self.tpd.dropped("forged-source")?;
         let flow = UdpFlow::new(ns, &self.exchange.server, SERVER)
             .source(stolen)
             .count(500)
             .run()?;
-        let dropped = self.dropped("forged-source")? - before;
+        let dropped = self.tpd.dropped("forged-source")? - before;
         Ok(Row::new(
             format!(
                 "client a sends {} packets from {stolen}, which is client b's",
@@ -288,7 +288,7 @@ impl Scenario {
             ..ConfigText::default()
         };
         self.reload(&limited)?;
-        let before = self.dropped("rate-from-client")?;
+        let before = self.tpd.dropped("rate-from-client")?;
         let flow = UdpFlow::new(
             self.exchange.client(Client::A),
             &self.exchange.server,
@@ -299,7 +299,7 @@ impl Scenario {
         .packets_per_second(2000)
         .lasting(WATCH)
         .run()?;
-        let dropped = self.dropped("rate-from-client")? - before;
+        let dropped = self.tpd.dropped("rate-from-client")? - before;
         self.reload(&ConfigText::default())?;
         // What arrived between the first packet and the last, which the burst is part of.
         #[allow(clippy::cast_precision_loss, reason = "far below 2^52")]
@@ -373,15 +373,6 @@ impl Scenario {
             last = now;
         }
         Ok(last)
-    }
-
-    fn dropped(&self, reason: &str) -> Result<u64, LabError> {
-        let counters = self.tpd.json(&["show", "counters"])?;
-        let workers = counters["workers"].as_array().cloned().unwrap_or_default();
-        Ok(workers
-            .iter()
-            .filter_map(|w| w["dropped"][reason].as_u64())
-            .sum())
     }
 
     fn steering(&self, port: &str, counter: &str) -> Result<u64, LabError> {

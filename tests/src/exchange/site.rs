@@ -1,7 +1,6 @@
 //! The laboratory with its portal in service: how an end-to-end test begins, and what it asks again and again.
 
 use std::path::Path;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -12,8 +11,6 @@ use crate::traffic::{Ping, PingReport, TrafficError};
 
 /// How long the kernel and the portal may take to follow a change.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// How often a waiting function looks again.
-const POLL: Duration = Duration::from_millis(20);
 
 /// Between echo requests. Once a reply came, `ping` waits for the last one no longer than this, or two round trips
 /// (ping(8), `-W`): on a machine full of other work a shorter interval makes losses of late replies.
@@ -67,21 +64,7 @@ impl Site {
         what: &str,
         good: impl Fn(&Value) -> bool,
     ) -> Result<(), LabError> {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let answer = self.tpd.json(question)?;
-            if good(&answer) {
-                return Ok(());
-            }
-            if Instant::now() >= deadline {
-                return Err(LabError::Program {
-                    program: "tpctl",
-                    package: "this workspace",
-                    reason: format!("{question:?}: not yet that {what}: {answer:#}"),
-                });
-            }
-            thread::sleep(POLL);
-        }
+        self.tpd.wait_until(question, what, PATIENCE, good)
     }
 
     /// Two echo requests of a client to the server.

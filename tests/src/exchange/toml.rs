@@ -5,7 +5,7 @@ use crate::client::{Carrier, Gre, Kind, Tag, TunnelSpec, Udp};
 /// The lines that say what kind of link it is and where its ends are: what is local to the client's end is remote to
 /// the portal's. A VLAN is on this port of the portal.
 #[must_use]
-pub(super) fn link(spec: &TunnelSpec, port: &str) -> String {
+pub(crate) fn link(spec: &TunnelSpec, port: &str) -> String {
     let mut text = match &spec.carrier {
         Carrier::Tagged { tags, .. } => {
             let tags: Vec<String> = tags.iter().map(tag).collect();

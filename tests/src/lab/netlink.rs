@@ -15,6 +15,7 @@ use rtnetlink::packet_route::link::{
 };
 use rtnetlink::packet_route::neighbour::NeighbourState;
 use rtnetlink::packet_route::route::{RouteMessage, RouteScope};
+use rtnetlink::packet_route::rule::RuleAction;
 use rtnetlink::{Handle, LinkBridge, LinkMessageBuilder, LinkUnspec, RouteMessageBuilder};
 
 use super::{LabError, Link, Route};
@@ -154,6 +155,25 @@ pub(crate) fn replace_route(route: &Route) -> Result<(), LabError> {
     let message = route_message(route)?;
     talk(&format!("set route {route}"), async move |handle| {
         handle.route().add(message).replace().execute().await
+    })
+}
+
+/// Adds a rule: packets from this prefix are routed by this table.
+pub(crate) fn add_rule(source: IpNet, table: u32) -> Result<(), LabError> {
+    let what = format!("add rule from {source} to table {table}");
+    talk(&what, async move |handle| {
+        let rule = handle.rule().add().table_id(table);
+        let rule = rule.action(RuleAction::ToTable);
+        match source {
+            IpNet::V4(net) => {
+                let rule = rule.v4().source_prefix(net.addr(), net.prefix_len());
+                rule.execute().await
+            }
+            IpNet::V6(net) => {
+                let rule = rule.v6().source_prefix(net.addr(), net.prefix_len());
+                rule.execute().await
+            }
+        }
     })
 }
 

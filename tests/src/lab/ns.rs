@@ -164,6 +164,12 @@ impl Ns {
         self.run(|| netlink::replace_route(route))?
     }
 
+    /// Adds a rule: packets from a prefix are routed by this table.
+    pub fn rule(&self, source: &str, table: u32) -> Result<(), LabError> {
+        let source = route::parse_net(source)?;
+        self.run(|| netlink::add_rule(source, table))?
+    }
+
     /// Removes a route.
     pub fn route_delete(&self, route: &Route) -> Result<(), LabError> {
         self.run(|| netlink::delete_route(route))?
