@@ -389,3 +389,39 @@ fn udp_ports_of_both_generations_must_fit() {
     };
     assert_eq!(other.err(), Some(refused));
 }
+
+/// A configuration of a thousand tunnels, of every carrier in turn, each with link addresses and a route.
+fn a_thousand_tunnels() -> String {
+    let mut text = FILE
+        .replace("2001:db8:ac::/48", "2001:db8:1000::/36")
+        .replace("2001:db8:ac:1::/64", "2001:db8:1ac1::/64");
+    for n in 0..1000_u32 {
+        let kind = ["ipip", "gre", "egre", "fou", "gue"][n as usize % 5];
+        let udp = if n % 5 > 2 {
+            format!("udp_port = {}\n", 7000 + n % 5)
+        } else {
+            String::new()
+        };
+        let (high, low) = (n >> 8, n & 0xff);
+        text.push_str(&format!(
+            "[tunnels.t{n:04}]\nclient = \"acme\"\nupstream = \"isp1\"\nkind = \"{kind}\"\n{udp}local = \"192.0.2.10\"\n\
+             remote = \"10.0.{high}.{low}\"\nlink = [{{ portal = \"172.16.0.1\", client = \"172.16.{}.{low}\" }}]\n\
+             routes = [\"2001:db8:1{n:03x}:1::/64\"]\n",
+            high + 1
+        ));
+    }
+    text
+}
+
+#[test]
+fn a_thousand_tunnels_are_read_and_compiled_in_a_fraction_of_a_second() {
+    let text = a_thousand_tunnels();
+    let start = std::time::Instant::now();
+    let model = parse("portal.toml", &text, &Cpus::from([0])).unwrap().0;
+    let read = start.elapsed();
+    let compiled = compile(None, &model, &kernel(), 1).unwrap();
+    let whole = start.elapsed();
+    println!("1,000 tunnels read after {read:?}, compiled after {whole:?}");
+    assert_eq!(compiled.steering.tunnels.len(), 1004);
+    assert!(whole < std::time::Duration::from_secs(1), "{whole:?}");
+}
