@@ -234,3 +234,42 @@ impl<A: Address> fmt::Debug for Fib<A> {
         f.debug_map().entries(self.iter()).finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Tests run on processors for which look-ups are compiled a second time: this is the first.
+    #[test]
+    fn look_ups_answer_the_same_on_a_processor_without_vectors() {
+        for count in [20u32, 20_000] {
+            let mixed = |n: u32| n.wrapping_mul(0x9e37_79b1);
+            let four = |n| {
+                (
+                    Prefix::from_bits(mixed(n) >> 4 << 4, 28).unwrap(),
+                    NextHopId(n % 300),
+                )
+            };
+            let six = |n: u32| {
+                let addr = 0x2001 << 112 | u128::from(mixed(n)) << 72;
+                (Prefix::from_bits(addr, 60).unwrap(), NextHopId(n % 300))
+            };
+            let addrs: Vec<u32> = (0..count * 2).map(mixed).collect();
+            let wide = |addr: &u32| 0x2001 << 112 | u128::from(*addr) << 72;
+            answers_the_same(&(0..count).map(four).collect(), &addrs);
+            answers_the_same(
+                &(0..count).map(six).collect(),
+                &addrs.iter().map(wide).collect::<Vec<_>>(),
+            );
+        }
+    }
+
+    fn answers_the_same<A: Address>(table: &Fib<A>, addrs: &[A]) {
+        let (mut plain, mut chosen) = (vec![None; addrs.len()], vec![None; addrs.len()]);
+        let (form, found) = (&table.form, &mut *plain);
+        Burst { form, addrs, found }.run();
+        table.lookup_burst(addrs, &mut chosen);
+        assert_eq!(plain, chosen);
+        assert!(plain.contains(&None) && plain.iter().flatten().count() >= addrs.len() / 4);
+    }
+}

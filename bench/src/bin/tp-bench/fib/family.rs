@@ -14,6 +14,9 @@ pub(super) trait Family: Address<Ip: FromStr> {
     /// The option that makes `dpdk-test-fib` take it, and the rest of what it needs for a full table.
     const DPDK: &'static [&'static str];
 
+    /// Lengths of what clients announce.
+    const CLIENTS: [u8; 2];
+
     /// Routes of a full table.
     const FULL: usize;
 
@@ -43,6 +46,7 @@ impl Family for u32 {
     const DPDK: &'static [&'static str] = &["-b", "dir", "-e", "4", "-g", "65535"];
     const FULL: usize = 1_000_000;
     const NEAR: u8 = 16;
+    const CLIENTS: [u8; 2] = [24, 20];
     const LENGTHS: &'static [(u8, u64)] = &[
         (8, 1),
         (9, 1),
@@ -94,6 +98,7 @@ impl Family for u128 {
     const DPDK: &'static [&'static str] = &["-6", "-b", "trie", "-e", "4", "-g", "600000"];
     const FULL: usize = 250_000;
     const NEAR: u8 = 40;
+    const CLIENTS: [u8; 2] = [48, 56];
     const LENGTHS: &'static [(u8, u64)] = &[
         (20, 1),
         (24, 1),
