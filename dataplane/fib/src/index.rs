@@ -2,8 +2,13 @@
 
 use std::hint::select_unpredictable;
 
+use crate::lines::Tree;
+
 /// What is indexed: an address, or its highest bits.
 pub trait Key: Copy + Ord + Send + Sync + 'static {
+    /// What searches for it.
+    type Search: Search<Self>;
+
     /// How many times 2^`shift` this is behind `origin`: not below 0, and at most [`MAX_STEPS`].
     fn steps_from(self, origin: Self, shift: u8) -> usize;
 
@@ -14,12 +19,27 @@ pub trait Key: Copy + Ord + Send + Sync + 'static {
     const WIDTH: u8;
 }
 
+/// Starts in order, the first of which stands for all that is before the second.
+pub trait Search<K>: Clone + Send + Sync {
+    /// At least one start, in order; at most 2^32.
+    fn new(starts: &[K]) -> Self;
+
+    /// The last start that is not behind each of at most `N` keys, or the first one; in steps over
+    /// all keys, so that nothing waits for what is loaded for one.
+    fn find<const N: usize>(&self, keys: &[K], found: &mut [u32; N]);
+
+    /// Bytes of its allocations.
+    fn sizes(&self) -> [usize; 3];
+}
+
 /// What [`Key::steps_from`] is capped to.
 const MAX_STEPS: usize = u16::MAX as usize;
 
 macro_rules! key {
-    ($key:ty) => {
+    ($key:ty, $search:ty) => {
         impl Key for $key {
+            type Search = $search;
+
             #[allow(clippy::cast_possible_truncation, reason = "at most 128")]
             const WIDTH: u8 = <$key>::BITS as u8;
 
@@ -38,17 +58,17 @@ macro_rules! key {
         }
     };
 }
-key!(u32);
-key!(u64);
-key!(u128);
+key!(u32, Tree);
+key!(u64, Index<u64>);
+key!(u128, Index<u128>);
 
-/// Starts in order, the first of which stands for all that is before the second.
+/// An index for keys that no vector holds many of.
 ///
 /// The span between the second and the last start is divided into equal blocks, and each block into
 /// equal slots between its own first and last start: for starts crowd in a few places, and
 /// there at random.
 #[derive(Clone)]
-pub(crate) struct Index<K> {
+pub struct Index<K> {
     starts: Box<[K]>,
     blocks: Box<[Block<K>]>,
     /// For each slot how many starts, not counting the first, are in the slots before it; and all
@@ -107,9 +127,14 @@ impl<K: Key> Grid<K> {
     }
 }
 
-impl<K: Key> Index<K> {
-    /// At least one start, in order; at most 2^32.
-    pub(crate) fn new(starts: Vec<K>) -> Self {
+impl<K> Index<K> {
+    pub(crate) fn starts(&self) -> &[K] {
+        &self.starts
+    }
+}
+
+impl<K: Key> Search<K> for Index<K> {
+    fn new(starts: &[K]) -> Self {
         let (first, rest) = (starts[0], &starts[1..]);
         let grid = Grid::new(rest, first, (rest.len() / 16).clamp(1, 256));
         let (mut blocks, mut slots, mut most, mut counted) = (Vec::new(), Vec::new(), 0, 0);
@@ -147,10 +172,8 @@ impl<K: Key> Index<K> {
         }
     }
 
-    /// The last start that is not behind each of at most `N` keys, or the first one; in steps
-    /// over all keys, so that nothing waits for what is loaded for one.
     #[inline(always)]
-    pub(crate) fn find<const N: usize>(&self, keys: &[K], found: &mut [u32; N]) {
+    fn find<const N: usize>(&self, keys: &[K], found: &mut [u32; N]) {
         let mut sizes = [0; N];
         for ((key, at), size) in keys.iter().zip(&mut *found).zip(&mut sizes) {
             let block = &self.blocks[self.grid.part(*key)];
@@ -168,12 +191,7 @@ impl<K: Key> Index<K> {
         }
     }
 
-    pub(crate) fn starts(&self) -> &[K] {
-        &self.starts
-    }
-
-    /// Bytes of its allocations.
-    pub(crate) fn sizes(&self) -> [usize; 3] {
+    fn sizes(&self) -> [usize; 3] {
         [
             size_of_val(&*self.starts),
             size_of_val(&*self.blocks),
@@ -206,7 +224,7 @@ mod tests {
         ) {
             let mut starts = vec![0];
             starts.extend(keys.iter().copied().filter(|key| *key > 0));
-            let index = Index::new(starts.clone());
+            let index = Index::new(&starts);
             let beside = keys.iter().flat_map(|key| [*key, key.wrapping_sub(1), key.wrapping_add(1)]);
             for key in beside.chain(probes) {
                 let mut found = [0; 1];

@@ -14,6 +14,7 @@ mod address;
 mod coarse;
 mod index;
 mod leaf;
+mod lines;
 mod many;
 mod memory;
 mod packed;

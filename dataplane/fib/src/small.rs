@@ -3,7 +3,7 @@
 //! One allocation for each part, none that grows with the address space.
 
 use crate::address::Address;
-use crate::index::Index;
+use crate::index::{Key, Search};
 use crate::leaf::Palette;
 use crate::memory::Memory;
 use crate::packed::Packed;
@@ -18,8 +18,8 @@ const FEW: usize = 8;
 /// Where the intervals begin.
 enum Starts<A: Address> {
     /// All with zeros behind their highest bits: in half the memory, and compared in half the time.
-    Short(Index<A::Short>),
-    Whole(Index<A>),
+    Short(<A::Short as Key>::Search),
+    Whole(<A as Key>::Search),
 }
 
 /// A table of few routes.
@@ -100,9 +100,10 @@ impl<A: Address> Small<A> {
 impl<A: Address> Starts<A> {
     fn new(starts: Vec<A>) -> Self {
         if starts.iter().all(|start| start.is_short()) {
-            Self::Short(Index::new(starts.into_iter().map(A::short).collect()))
+            let short: Vec<A::Short> = starts.into_iter().map(A::short).collect();
+            Self::Short(Search::new(&short))
         } else {
-            Self::Whole(Index::new(starts))
+            Self::Whole(Search::new(&starts))
         }
     }
 

@@ -9,8 +9,9 @@ use std::sync::Arc;
 
 use crate::address::bits::Bits;
 use crate::coarse::Coarse;
-use crate::index::{Index, Key};
+use crate::index::{Index, Key, Search};
 use crate::leaf::{Code, Leaf, Palette};
+use crate::lines::{LANES, Line, UNUSED};
 use crate::memory::Memory;
 use crate::packed::Packed;
 use crate::regions::{Answers, BURST, Left, Regions};
@@ -18,16 +19,6 @@ use crate::routes::Route;
 use crate::sweep::{self, Interval};
 use crate::table::NextHopId;
 use crate::vector::{less, prefetch};
-
-/// A line of the cache. Starts are as [`separator`] makes them.
-#[derive(Clone, Copy)]
-#[repr(align(64))]
-struct Line([i32; LANES]);
-
-const LANES: usize = 16;
-
-/// Not before any window.
-const UNUSED: i32 = i32::MAX;
 
 /// Lines of intervals that one line can separate.
 const LINES: usize = LANES + 1;
@@ -135,7 +126,7 @@ impl<L: Leaf> Regions<u128> for Windows<L> {
         for ((place, region), addr) in places.iter_mut().zip(regions).zip(addrs) {
             let region = region as usize;
             let key = window(*addr, self.top.lens[region]);
-            let line = self.tops[region].count(key);
+            let line = self.tops[region].before(key);
             prefetch(&self.lines[region][line]);
             *place = (line, key);
         }
@@ -180,8 +171,9 @@ impl<L: Leaf> Regions<u128> for Windows<L> {
 impl<L: Leaf> Windows<L> {
     /// The regions in order; they divide the address space.
     fn new(parts: Vec<Part>) -> Self {
+        let starts: Vec<u64> = parts.iter().map(|part| part.first.short()).collect();
         let top = Top {
-            index: Index::new(parts.iter().map(|part| part.first.short()).collect()),
+            index: Index::new(&starts),
             lens: parts.iter().map(|part| part.len).collect(),
         };
         let tops = parts.iter().map(|part| part.top).collect();
@@ -226,17 +218,12 @@ impl Cold {
     }
 }
 
+/// Separators are as [`separator`] makes them.
 impl Line {
-    /// Separators that are before `key`.
-    #[inline(always)]
-    fn count(&self, key: i32) -> usize {
-        less(&self.0, key).count_ones() as usize
-    }
-
     /// The leaf of the interval that `key` is in.
     #[inline(always)]
     fn leaf<L: Leaf>(&self, key: i32) -> L {
-        let at = (less(&self.0, key) & ((1 << L::SEPARATORS) - 1)).count_ones() as usize;
+        let at = (less(&self.0, key) & ((1 << L::SEPARATORS) - 1)).trailing_ones() as usize;
         L::from_lane(self.0[L::SEPARATORS + at / L::IN_LANE], at % L::IN_LANE)
     }
 
