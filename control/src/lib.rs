@@ -8,3 +8,8 @@ pub mod daemon;
 pub mod kernel;
 pub mod model;
 pub mod portal;
+pub mod slow;
+
+#[cfg(test)]
+#[path = "../tests/netns/mod.rs"]
+mod netns;

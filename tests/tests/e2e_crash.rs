@@ -92,7 +92,7 @@ fn release_leaves_nothing_of_a_killed_daemon() {
     assert_ceases(&inward);
     assert_eq!(bypass.forwarded(&exchange).unwrap(), 0);
 
-    release(&exchange, "released: cl0, ix0\n");
+    release(&exchange, "released: cl0, ix0, tp-tun, tp-tap\n");
     assert_eq!(traces(&exchange), [""; 0]);
     // The kernel is its own master again.
     await_arrivals(&inward);
@@ -126,7 +126,7 @@ fn a_clean_stop_holds_the_ports_when_asked_to_hold() {
         (outward.received, bypass.forwarded(&exchange).unwrap()),
         (0, 0)
     );
-    release(&exchange, "released: cl0, ix0\n");
+    release(&exchange, "released: cl0, ix0, tp-tun, tp-tap\n");
     assert_eq!(traces(&exchange), [""; 0]);
 }
 

@@ -15,7 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 fn release_under_a_living_daemon_is_refused_and_traffic_goes_on() {
     let site = serving("daemon-release");
     let before = traces(&site.exchange);
-    assert_eq!(before.len(), 5, "{before:?}");
+    assert_eq!(before.len(), 8, "{before:?}");
     let output = release(&site.exchange);
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     assert_says(&output, "nothing is released: a tpd runs with the bpffs");
@@ -93,7 +93,14 @@ fn a_start_that_fails_leaves_nothing_and_what_a_predecessor_held() {
 
     let tpd = Tpd::start(&exchange.lab, &exchange.portal, &good).unwrap();
     assert!(tpd.stop().unwrap().is_some_and(|status| status.success()));
-    let held = ["program on ix0", "program on cl0", "mount"];
+    let held = [
+        "program on ix0",
+        "program on cl0",
+        "tp-tun",
+        "tp-tap",
+        "rules",
+        "mount",
+    ];
     assert_eq!(traces(&exchange), held);
     let output = refused(&exchange, &bad);
     assert_says(&output, "cl0");
@@ -202,6 +209,17 @@ fn traces(exchange: &Exchange) -> Vec<String> {
         if ask(&["-details", "link", "show", "dev", port]).contains("prog/xdp") {
             found.push(format!("program on {port}"));
         }
+    }
+    for device in ["tp-tun", "tp-tap"] {
+        if exchange.portal.link(device).is_ok() {
+            found.push(device.to_owned());
+        }
+    }
+    if ["-4", "-6"]
+        .iter()
+        .any(|f| ask(&[f, "rule", "show"]).contains("iif tp-"))
+    {
+        found.push("rules".to_owned());
     }
     let directory = exchange.lab.directory();
     let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();

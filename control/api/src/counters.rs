@@ -3,6 +3,8 @@
 //! - steering: `seen = passed + redirected + sum of its drops`
 //! - ring: `redirected = rx of the workers + losses of the rings`
 //! - worker: `rx + originated + copies = tx + punted + sum of dropped + merged + held`
+//! - slow path: `punted of the workers = to_tun + to_tap + answered + sum of dropped_to_kernel`, and
+//!   `from_tun + from_tap + answered = originated + sum of dropped_from_kernel`; `originated` is that of the workers
 //! - frames: `total = sum of the owners`
 
 use std::collections::BTreeMap;
@@ -21,6 +23,8 @@ pub struct Counters {
     pub no_port: Named,
     /// Where packets are forwarded.
     pub workers: Vec<WorkerCounters>,
+    /// Between the workers and the kernel.
+    pub slow_path: SlowPathCounters,
     /// Where the frames are.
     pub frames: FrameLedger,
     /// What each upstream brought and took.
@@ -86,7 +90,7 @@ pub struct WorkerCounters {
     pub worker: usize,
     /// Received from the rings.
     pub rx: u64,
-    /// Made by the worker (ICMP errors, probes).
+    /// Sent without having been received: what the kernel sends to links.
     pub originated: u64,
     /// Further packets made of one (fragments, replicas).
     pub copies: u64,
@@ -100,6 +104,27 @@ pub struct WorkerCounters {
     pub held: u64,
     /// Dropped, by the names of `DropReason`.
     pub dropped: Named,
+}
+
+/// What went between the workers and the kernel. What waits in a queue is in neither's count.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SlowPathCounters {
+    /// Packets that the kernel received by the TUN device.
+    pub to_tun: u64,
+    /// Frames that it received by the TAP device.
+    pub to_tap: u64,
+    /// ARP requests and neighbour solicitations that were answered for the link that they came by.
+    pub answered: u64,
+    /// Packets for the kernel that it did not receive, by reason.
+    pub dropped_to_kernel: Named,
+    /// Packets that the kernel sent by the TUN device.
+    pub from_tun: u64,
+    /// Frames that it sent by the TAP device.
+    pub from_tap: u64,
+    /// Handed to workers, to be sent.
+    pub originated: u64,
+    /// Packets of the kernel, and answers, that no worker got, by reason; some are those of workers.
+    pub dropped_from_kernel: Named,
 }
 
 /// Where the frames are, in frames.
@@ -141,4 +166,7 @@ pub enum DropStage {
     Ring,
     /// The pipeline.
     Worker,
+    /// Between workers and kernel.
+    #[serde(rename = "slow-path")]
+    SlowPath,
 }

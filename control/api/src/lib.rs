@@ -17,7 +17,7 @@ mod status;
 pub use client::{Client as ApiClient, ClientError};
 pub use counters::{
     Counters, Drop, DropStage, Drops, FrameLedger, LinkCounters, Named, PortCounters, RingLosses,
-    WorkerCounters,
+    SlowPathCounters, WorkerCounters,
 };
 pub use error::{ApiError, ErrorKind, Place};
 pub use forwarding::{Egress, Lookup, Neighbour, Outer, RouteTarget, Vfib, VfibRoute, VfibSummary};

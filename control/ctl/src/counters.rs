@@ -4,7 +4,8 @@
 use std::collections::BTreeSet;
 
 use tp_api::{
-    Counters, DropStage, Drops, LinkCounters, Named, PortCounters, RingLosses, WorkerCounters,
+    Counters, DropStage, Drops, LinkCounters, Named, PortCounters, RingLosses, SlowPathCounters,
+    WorkerCounters,
 };
 
 use crate::table::{Table, list};
@@ -20,6 +21,7 @@ pub(crate) fn counters(counters: &Counters) -> String {
         steering(counters),
         rings(&counters.ports),
         workers(&counters.workers),
+        slow_path(&counters.slow_path),
         links("UPSTREAM", &counters.upstreams),
         links("TUNNEL", &counters.tunnels),
         frames(counters),
@@ -125,6 +127,24 @@ fn workers(workers: &[WorkerCounters]) -> String {
     table.render()
 }
 
+fn slow_path(slow: &SlowPathCounters) -> String {
+    let mut table = Table::new(["SLOW PATH", "(packets)"]);
+    let mut count = |name: &str, n: u64| row(&mut table, name, std::iter::once(n));
+    count("to the kernel by TUN", slow.to_tun);
+    count("to the kernel by TAP", slow.to_tap);
+    count("answered", slow.answered);
+    for (reason, packets) in &slow.dropped_to_kernel {
+        count(&format!("  dropped {reason}"), *packets);
+    }
+    count("from the kernel by TUN", slow.from_tun);
+    count("from the kernel by TAP", slow.from_tap);
+    count("originated", slow.originated);
+    for (reason, packets) in &slow.dropped_from_kernel {
+        count(&format!("  dropped {reason}"), *packets);
+    }
+    table.render()
+}
+
 fn links(title: &str, links: &[LinkCounters]) -> String {
     let headers = [
         title,
@@ -164,6 +184,7 @@ pub(crate) fn drops(drops: &Drops) -> String {
             DropStage::Steering => "steering",
             DropStage::Ring => "ring",
             DropStage::Worker => "worker",
+            DropStage::SlowPath => "slow path",
         };
         table.row([
             stage.to_owned(),

@@ -168,7 +168,10 @@ impl Desk {
         if self.behind {
             self.follow();
         }
-        tokio::task::block_in_place(|| self.portal.retry_faults());
+        tokio::task::block_in_place(|| {
+            self.portal.retry_faults();
+            self.portal.retry_slow_path();
+        });
     }
 
     fn keep_last_good(&mut self) {

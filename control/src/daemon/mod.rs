@@ -20,6 +20,7 @@ use crate::config::{self, KernelCheck, LoadError, Report, Spans};
 use crate::kernel::{Mirror as _, NetlinkMirror, Tuning, Wanted, release_neighbours};
 use crate::model::{KernelView, Model};
 use crate::portal::{self, Portal, chain};
+use crate::slow::{self, SlowPath};
 
 /// Requests of a kind that may wait while a change is under way.
 const WAITING: usize = 64;
@@ -56,8 +57,10 @@ pub async fn run(file: &Path) -> miette::Result<()> {
     // Before the mirror: who is refused because of a living daemon shall not touch that one's neighbour entries.
     let (listener, _socket) = socket::bind(&model.portal.api).await?;
     let bpffs = model.portal.bpffs.clone();
+    // Before the mirror: its first view shall have the devices.
+    let slow = SlowPath::open(&model.portal.slow_path, &bpffs).into_diagnostic()?;
     let mirror = mirror(Tuning::default()).await?;
-    let (portal, warnings) = match start(&mirror, model, &spans).await {
+    let (portal, warnings) = match start(&mirror, model, &spans, slow).await {
         Ok(started) => started,
         Err(refused) => {
             undo(mirror, &bpffs).await;
@@ -84,12 +87,13 @@ async fn start(
     mirror: &NetlinkMirror,
     model: Model,
     spans: &Spans,
+    slow: SlowPath,
 ) -> miette::Result<(Portal, Option<Report>)> {
     let (check, view) = examine(mirror, &model, spans).await?;
     if let Some(errors) = check.errors {
         return Err(last_good::hint(errors, spans.text(), &model.portal.state));
     }
-    let portal = tokio::task::block_in_place(|| Portal::start(model, view))
+    let portal = tokio::task::block_in_place(|| Portal::start(model, view, slow))
         .into_diagnostic()
         .wrap_err("the portal could not start")?;
     Ok((portal, check.warnings))
@@ -127,7 +131,7 @@ fn load_to_serve(file: &Path) -> miette::Result<(Model, Spans)> {
     }
 }
 
-/// `tpd --release`: removes what a daemon left, whether it stopped or died; answers which ports it held.
+/// `tpd --release`: removes what a daemon left, whether it stopped or died; answers which devices it held or made.
 ///
 /// # Errors
 /// A daemon runs with this bpffs, or what could not be removed.
@@ -135,14 +139,16 @@ pub async fn release(bpffs: &Path) -> miette::Result<Vec<String>> {
     let _releasing = Releasing::of(bpffs)?;
     // Whatever became of the ports: one failure neither hides another nor keeps the rest from being released.
     let ports = portal::release(bpffs);
+    let devices = slow::release(bpffs);
     let failures = [
         ports.as_ref().err().map(|error| chain(error)),
+        devices.as_ref().err().map(|error| chain(error)),
         portal::restore_offloads(bpffs).err().map(|e| chain(&e)),
         release_neighbours().await.err().map(|e| chain(&e)),
     ];
     let failures: Vec<String> = failures.into_iter().flatten().collect();
-    match ports {
-        Ok(ports) if failures.is_empty() => Ok(ports),
+    match (ports, devices) {
+        (Ok(ports), Ok(devices)) if failures.is_empty() => Ok([ports, devices].concat()),
         _ => Err(miette::miette!("{}", failures.join("; and "))),
     }
 }

@@ -15,4 +15,5 @@ mod wanted;
 pub use ethtool::{Ethtool, EthtoolError, Queues};
 pub use mirror::{Mirror, MirrorError, MirrorStopped, NetlinkMirror, Tuning, release_neighbours};
 pub use offload::{OffloadError, Offloads};
+pub(crate) use requests::OURS;
 pub use wanted::Wanted;

@@ -25,7 +25,7 @@ use crate::model::UnderlayRoute;
 
 /// Marks our neighbour entries (`NDA_PROTOCOL`), so that those of a mirror that was killed are
 /// known; a number that neither linux/rtnetlink.h nor iproute2's rt_protos gives away.
-pub(super) const OURS: u8 = 84;
+pub(crate) const OURS: u8 = 84;
 
 /// Dumps that the kernel's tables changed under are repeated this often.
 const DUMP_ATTEMPTS: usize = 8;
@@ -187,14 +187,11 @@ fn neighbour((ifindex, address): Key) -> NeighbourMessage {
 }
 
 #[cfg(test)]
-#[path = "../../tests/netns/mod.rs"]
-mod netns;
-
-#[cfg(test)]
 mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::netns;
 
     /// The way for kernels without managed entries, which no test can make this kernel refuse.
     #[test]

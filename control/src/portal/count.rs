@@ -26,6 +26,7 @@ impl Portal {
             ports: self.port_totals.by_name(&self.compiled.names.ports, &rows),
             no_port: no_port.unwrap_or_default(),
             workers: self.workers(&reports),
+            slow_path: self.slow.counters(),
             frames: self.frames(),
             upstreams: self.upstream_counters(),
             tunnels: self.tunnel_counters(),
@@ -153,6 +154,15 @@ impl Portal {
                     reason,
                     *packets,
                 );
+            }
+        }
+        let slow = &counters.slow_path;
+        for (at, dropped) in [
+            ("to-kernel", &slow.dropped_to_kernel),
+            ("from-kernel", &slow.dropped_from_kernel),
+        ] {
+            for (reason, packets) in dropped {
+                add(DropStage::SlowPath, at.to_owned(), reason, *packets);
             }
         }
         Ok(Drops { drops })

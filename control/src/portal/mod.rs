@@ -8,6 +8,8 @@ mod offloads;
 mod port_totals;
 mod ports;
 mod show;
+mod slow;
+mod stop;
 mod totals;
 
 use std::borrow::Cow;
@@ -22,6 +24,7 @@ use tp_xsk::{ChunkSize, Magazine, Pages, Region, RegionConfig, RegionError};
 
 use crate::compile::{self, CompileError, Compiled, compile};
 use crate::model::{HugePages, KernelView, Model, Name};
+use crate::slow::{SlowPath, SlowPathError};
 use offloads::OffloadRecord;
 pub use offloads::RecordError;
 use port_totals::PortTotals;
@@ -59,6 +62,9 @@ pub enum PortalError {
     /// What a predecessor switched off is not known.
     #[error(transparent)]
     Offloads(#[from] RecordError),
+    /// The kernel's way to the links.
+    #[error(transparent)]
+    SlowPath(#[from] SlowPathError),
     /// A port could not be taken into service.
     #[error(transparent)]
     Bind(#[from] BindError),
@@ -78,6 +84,10 @@ pub struct Portal {
     compiled: Compiled,
     steering: Steering,
     pins: Pins,
+    /// Before the fleet, so that its thread ends first.
+    slow: SlowPath,
+    /// It is not as the model says.
+    slow_is_behind: bool,
     fleet: Fleet,
     region: Region,
     /// For sockets that are opened here and handed to workers.
@@ -98,11 +108,12 @@ pub struct Portal {
 
 impl Portal {
     /// Starts the portal as the model and the kernel say: fresh program and maps, filled; workers; sockets;
-    /// then the program goes onto the ports.
+    /// then the program goes onto the ports. The devices of the slow path are in the view already.
     ///
     /// # Errors
     /// [`PortalError`]; ports that had no program before have none then.
-    pub fn start(model: Model, view: KernelView) -> Result<Self, PortalError> {
+    pub fn start(model: Model, view: KernelView, mut slow: SlowPath) -> Result<Self, PortalError> {
+        slow.add(&model)?;
         let compiled = compile(None, &model, &view, fastrand::u32(..))?;
         let region = Region::new(&region_config(&model))?;
         let meters = Arc::new(Meters::new(
@@ -139,6 +150,8 @@ impl Portal {
             compiled,
             steering,
             pins,
+            slow,
+            slow_is_behind: false,
             fleet,
             region,
             meters,
@@ -147,6 +160,9 @@ impl Portal {
             port_totals: PortTotals::default(),
         };
         portal.bind_all_or_none()?;
+        let workers = portal.slow_workers();
+        portal.slow.run(workers)?;
+        portal.settle_slow_path();
         portal.release_strays();
         Ok(portal)
     }
@@ -204,9 +220,14 @@ impl Portal {
 
     fn switch(&mut self, model: Model, view: KernelView) -> Result<(), PortalError> {
         let next = compile(Some(&self.compiled), &model, &view, 0)?;
-        self.change(next)?;
+        self.widen_slow_path(&model)?;
+        if let Err(refused) = self.change(next) {
+            self.settle_slow_path();
+            return Err(refused);
+        }
         self.model = model;
         self.view = view;
+        self.settle_slow_path();
         self.unbind_missing();
         // A port whose sockets are closed and that is none any more.
         self.release_strays();
@@ -230,6 +251,7 @@ impl Portal {
             self.view = before;
             return Err(refused);
         }
+        self.settle_slow_path();
         let links = &self.view.links;
         self.retries
             .retain(|name, _| before.links.get(name) == links.get(name));
@@ -343,6 +365,8 @@ fn check_restart(old: &Model, new: &Model) -> Result<(), PortalError> {
         ("the path of the API socket", a.api != b.api),
         ("the path of the bpffs", a.bpffs != b.bpffs),
         ("the state directory", a.state != b.state),
+        ("the TUN device", a.slow_path.tun != b.slow_path.tun),
+        ("the TAP device", a.slow_path.tap != b.slow_path.tap),
     ];
     match fixed.into_iter().find(|(_, changed)| *changed) {
         Some((what, _)) => Err(PortalError::NeedsRestart { what: what.into() }),

@@ -441,7 +441,7 @@ impl Portal {
     }
 
     /// Takes the program off a device and gives it its offloads back. A device that is gone needs neither.
-    fn release(&mut self, name: &str) {
+    pub(super) fn release(&mut self, name: &str) {
         if let Err(error) = self.pins.release(name) {
             tracing::warn!(
                 port = name,
@@ -450,29 +450,6 @@ impl Portal {
             );
         }
         self.restore_offloads(name);
-    }
-
-    /// Stops serving: workers close their sockets; the program stays and drops, or goes, as the model says.
-    pub fn stop(mut self) {
-        let release = self.model.portal.on_stop == model::OnStop::Release;
-        for (name, bound) in std::mem::take(&mut self.bound) {
-            if let Err(error) = self.fleet.detach(bound.id, &mut self.magazine) {
-                tracing::error!(port = %name, error = chain(&error), "a worker did not close its sockets");
-            }
-            if release {
-                self.release(&name);
-            }
-        }
-        if !release {
-            return;
-        }
-        if let Err(error) = self.pins.release_all() {
-            tracing::warn!(error = chain(&error), "the bpffs is not released");
-        }
-        // Ports that could not be served when it ended, too.
-        if let Err(error) = self.offloads.give_back_all() {
-            tracing::warn!(error = chain(&error), "offloads not restored");
-        }
     }
 }
 

@@ -1,15 +1,15 @@
 //! Can it leave that way?
 //!
 //! Reads: TTL or hop limit, link header, MTU, headroom. Writes: TTL or hop limit, and checksum.
-//! Drops: `TtlExceeded`, `NoPort`, `TooBig`, `NoHeadroom`. Holds.
+//! Drops: `TtlExceeded`, `NeighbourUnresolved`, `NoPort`, `TooBig`, `NoHeadroom`.
 
-use tp_wire::{Ecn, Ipv4Packet, Ipv6Packet, MacAddr};
+use tp_wire::{Ecn, Ipv4Packet, Ipv6Packet};
 
 use crate::family::Family;
 use crate::link::LinkHeader;
 use crate::packet::Packet;
 use crate::route::{Routed, Way};
-use crate::tables::Tables;
+use crate::tables::{Tables, VfibId};
 use crate::verdict::DropReason;
 
 /// A packet that can leave: its TTL is decremented, and the headers that it will get fit in
@@ -18,8 +18,7 @@ use crate::verdict::DropReason;
 pub(crate) struct Fitted<'t> {
     pub(crate) tables: &'t Tables,
     pub(crate) way: Way<'t>,
-    /// As in [`Routed`].
-    pub(crate) source: Option<MacAddr>,
+    pub(crate) vfib: Option<VfibId>,
     pub(crate) link: &'t LinkHeader,
     pub(crate) family: Family,
     /// Length of the inner packet.
@@ -28,52 +27,41 @@ pub(crate) struct Fitted<'t> {
     pub(crate) ecn: Ecn,
 }
 
-/// Why a packet cannot leave.
-#[derive(Debug)]
-pub(crate) enum Unfit {
-    Drop(DropReason),
-    /// Not yet: the way out has no link header. Nothing of the packet is changed.
-    Unresolved,
-}
-
-impl From<DropReason> for Unfit {
-    fn from(reason: DropReason) -> Self {
-        Self::Drop(reason)
-    }
-}
-
 /// Answers for one packet.
 #[inline]
-pub(crate) fn fit<'t>(routed: &Routed<'t>, packet: &mut Packet<'_>) -> Result<Fitted<'t>, Unfit> {
+pub(crate) fn fit<'t>(
+    routed: Routed<'t>,
+    packet: &mut Packet<'_>,
+) -> Result<Fitted<'t>, DropReason> {
     let Routed {
         tables,
         way,
-        source,
+        vfib,
         family,
         len,
-    } = *routed;
+    } = routed;
     let headroom = packet.start();
     let mut hops = Hops::of(family, packet)?;
     if hops.left() <= 1 {
-        return Err(DropReason::TtlExceeded.into());
+        return Err(DropReason::TtlExceeded);
     }
     let out = way.link();
-    let link = out.egress.as_ref().ok_or(Unfit::Unresolved)?;
+    let link = out.egress.as_ref().ok_or(DropReason::NeighbourUnresolved)?;
     let port = tables.ports.get(link.port.index()).copied().flatten();
     let mtu = port.ok_or(DropReason::NoPort)?.mtu;
     let overhead = out.encap.overhead();
     if usize::from(len) + overhead > usize::from(mtu) {
-        return Err(DropReason::TooBig.into());
+        return Err(DropReason::TooBig);
     }
     // Before the meters: a packet that is dropped for another reason is charged to nobody.
     if headroom < overhead + link.len() {
-        return Err(DropReason::NoHeadroom.into());
+        return Err(DropReason::NoHeadroom);
     }
     hops.decrement();
     Ok(Fitted {
         tables,
         way,
-        source,
+        vfib,
         link,
         family,
         len,

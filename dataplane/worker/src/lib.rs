@@ -15,7 +15,6 @@ mod punt;
 mod report;
 mod sleep;
 mod slow;
-mod waiting;
 mod worker;
 
 pub use bell::Bell;

@@ -111,10 +111,32 @@ pub(super) fn open(counters: &Value) -> Vec<String> {
             went + dropped,
         );
     }
+    let total = |term: &str| workers.iter().map(|w| number(w, term)).sum::<u64>();
+    slow_path(&counters["slow_path"], &total, &mut equal);
     let frames = &counters["frames"];
     let owned: u64 = named(&frames["owners"]).map(|(_, frames)| frames).sum();
     equal("frames: total = owners", number(frames, "total"), owned);
     found
+}
+
+/// Between the workers, whose counts `total` sums, and the kernel.
+fn slow_path(slow: &Value, total: &dyn Fn(&str) -> u64, equal: &mut dyn FnMut(&str, u64, u64)) {
+    let dropped = |term| named(&slow[term]).map(|(_, packets)| packets).sum::<u64>();
+    equal(
+        "slow path: punted = to_tun + to_tap + answered + drops",
+        total("punted"),
+        sum(slow, &["to_tun", "to_tap", "answered"]) + dropped("dropped_to_kernel"),
+    );
+    equal(
+        "slow path: from_tun + from_tap + answered = originated + drops",
+        sum(slow, &["from_tun", "from_tap", "answered"]),
+        number(slow, "originated") + dropped("dropped_from_kernel"),
+    );
+    equal(
+        "slow path: originated = that of the workers",
+        number(slow, "originated"),
+        total("originated"),
+    );
 }
 
 fn steering_ends(row: &Value) -> u64 {
@@ -164,7 +186,13 @@ mod tests {
             "workers": [
                 {"worker": 0, "rx": 12, "originated": 1, "copies": 1, "tx": 6, "punted": 1, "merged": 1,
                  "held": 2, "dropped": {"no-route": 3, "too-big": 1}},
+                {"worker": 1, "rx": 0, "originated": 2, "copies": 4, "tx": 0, "punted": 4, "merged": 0,
+                 "held": 2, "dropped": {}},
             ],
+            "slow_path": {
+                "to_tun": 1, "to_tap": 1, "answered": 1, "dropped_to_kernel": {"not-for-us": 2},
+                "from_tun": 2, "from_tap": 1, "originated": 3, "dropped_from_kernel": {"group": 1},
+            },
             "frames": {"total": 10, "owners": {"depot": 4, "fill": 6}},
         })
     }
@@ -188,13 +216,21 @@ mod tests {
             ("/ports/0/rings/0/tx_invalid_descs", 1),
             ("/ports/0/rings/0/suspects", 1),
             ("/workers/0/rx", 2),
-            ("/workers/0/originated", 1),
+            ("/workers/0/originated", 2),
             ("/workers/0/copies", 1),
             ("/workers/0/tx", 1),
-            ("/workers/0/punted", 1),
+            ("/workers/0/punted", 2),
             ("/workers/0/merged", 1),
             ("/workers/0/held", 1),
             ("/workers/0/dropped/no-route", 1),
+            ("/slow_path/to_tun", 1),
+            ("/slow_path/to_tap", 1),
+            ("/slow_path/answered", 2),
+            ("/slow_path/dropped_to_kernel/not-for-us", 1),
+            ("/slow_path/from_tun", 1),
+            ("/slow_path/from_tap", 1),
+            ("/slow_path/originated", 2),
+            ("/slow_path/dropped_from_kernel/group", 1),
             ("/frames/total", 1),
             ("/frames/owners/fill", 1),
         ];
