@@ -6,8 +6,8 @@ use tp_ebpf::{SteeringState, UdpKind};
 use tp_pipeline::PortId;
 use tp_pipeline::abi::{
     AddrKey, IngressKind, KeyKind, LinkKey, MAX_LINKS, MAX_LOCAL_ADDRS, MAX_LOCAL_MACS,
-    MAX_UDP_PORTS, MacKey, PortEntry, REF_LOCAL, SlotRef, TunnelKey, UdpPortKey, VLAN_8021AD,
-    addr_bytes,
+    MAX_TUNNELS, MAX_UDP_PORTS, MacKey, PortEntry, REF_LOCAL, SlotRef, TunnelKey, UdpPortKey,
+    VLAN_8021AD, addr_bytes,
 };
 use tp_wire::MacAddr;
 
@@ -182,10 +182,10 @@ impl View<'_> {
             state.local_macs.len(),
             MAX_LOCAL_MACS / 2,
         )?;
-        // A map of few ports: what a change removes is counted, not guessed.
-        let retired = previous.into_iter().flat_map(|p| p.udp_ports.keys());
-        let ports: BTreeSet<_> = retired.chain(state.udp_ports.keys()).collect();
-        check("UDP ports", ports.len(), MAX_UDP_PORTS)?;
+        let count = with_retired(&state.udp_ports, previous.map(|p| &p.udp_ports));
+        check("UDP ports", count, MAX_UDP_PORTS)?;
+        let count = with_retired(&state.tunnels, previous.map(|p| &p.tunnels));
+        check("tunnels and carried upstreams", count, MAX_TUNNELS)?;
         // Half of the map, as for MAX_SOURCE_MACS.
         check(
             "addresses of the portal",
@@ -289,6 +289,12 @@ impl View<'_> {
         }
         state.links.retain(|key, _| !contested.contains(key));
     }
+}
+
+/// How many keys a map holds while a change is under way: it writes new ones before it removes old ones.
+fn with_retired<K: Ord, V>(new: &BTreeMap<K, V>, old: Option<&BTreeMap<K, V>>) -> usize {
+    let retired = old.into_iter().flat_map(BTreeMap::keys);
+    new.len() + retired.filter(|key| !new.contains_key(key)).count()
 }
 
 fn check(what: &'static str, count: usize, limit: usize) -> Result<(), CompileError> {
