@@ -13,11 +13,65 @@ pub(crate) enum Direction {
 
 /// How tunnels encapsulate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Encapsulation {
-    /// GRE over IPv4, without a key.
-    Gre4,
-    /// IPv4 in IPv4.
-    Ipip4,
+pub(crate) enum Kind {
+    /// IP in IP.
+    Ipip,
+    /// GRE, without a key.
+    Gre,
+    /// Ethernet over GRE, without a key.
+    Egre,
+    /// IP in UDP, without a checksum.
+    Fou,
+    /// Generic UDP Encapsulation, without a checksum.
+    Gue,
+}
+
+/// What is in what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Encapsulation {
+    pub(crate) kind: Kind,
+    /// Outer headers are IPv6.
+    pub(crate) outer_v6: bool,
+    /// What clients send and receive is IPv6.
+    pub(crate) inner_v6: bool,
+}
+
+impl Encapsulation {
+    /// IPv4 in this kind over IPv4.
+    const fn v4(kind: Kind) -> Self {
+        Self {
+            kind,
+            outer_v6: false,
+            inner_v6: false,
+        }
+    }
+
+    /// All of them.
+    fn all() -> impl Iterator<Item = Self> {
+        let kinds = [Kind::Ipip, Kind::Gre, Kind::Egre, Kind::Fou, Kind::Gue];
+        let families = [(false, false), (false, true), (true, false), (true, true)];
+        kinds.into_iter().flat_map(move |kind| {
+            families.map(|(outer_v6, inner_v6)| Self {
+                kind,
+                outer_v6,
+                inner_v6,
+            })
+        })
+    }
+}
+
+impl fmt::Display for Encapsulation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.kind {
+            Kind::Ipip => "ipip",
+            Kind::Gre => "gre",
+            Kind::Egre => "egre",
+            Kind::Fou => "fou",
+            Kind::Gue => "gue",
+        })?;
+        f.write_str(if self.outer_v6 { "6" } else { "4" })?;
+        f.write_str(if self.inner_v6 { "-ipv6" } else { "" })
+    }
 }
 
 /// How long packets are.
@@ -52,10 +106,7 @@ pub(crate) struct Case {
 
 impl fmt::Display for Case {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let encapsulation = match self.encapsulation {
-            Encapsulation::Gre4 => "gre4",
-            Encapsulation::Ipip4 => "ipip4",
-        };
+        let encapsulation = self.encapsulation;
         let direction = match self.direction {
             Direction::ToClient => "to-client",
             Direction::FromClient => "from-client",
@@ -88,7 +139,7 @@ fn thousands(n: u32) -> String {
 /// All cases.
 pub(crate) fn all() -> Vec<Case> {
     let mut cases = Vec::new();
-    for encapsulation in [Encapsulation::Gre4, Encapsulation::Ipip4] {
+    for encapsulation in [Encapsulation::v4(Kind::Gre), Encapsulation::v4(Kind::Ipip)] {
         for direction in [Direction::ToClient, Direction::FromClient] {
             for (routes, tunnels) in [(1, 1), (1000, 1), (1000, 1000)] {
                 for (mix, burst, memory) in [
@@ -109,6 +160,21 @@ pub(crate) fn all() -> Vec<Case> {
                     });
                 }
             }
+        }
+    }
+    let measured = |e: &Encapsulation| cases.iter().any(|case| case.encapsulation == *e);
+    let others: Vec<Encapsulation> = Encapsulation::all().filter(|e| !measured(e)).collect();
+    for encapsulation in others {
+        for direction in [Direction::ToClient, Direction::FromClient] {
+            cases.push(Case {
+                encapsulation,
+                direction,
+                routes: 1000,
+                tunnels: 1000,
+                mix: Mix::Small,
+                burst: 64,
+                memory: Memory::Hot,
+            });
         }
     }
     cases

@@ -6,6 +6,7 @@
 //! forwards something else is broken, and fails.
 
 mod case;
+mod frames;
 mod load;
 mod stages;
 mod turns;
@@ -28,9 +29,6 @@ pub(crate) enum Broken {
     /// No such case.
     #[error("no case has {0:?} in its name")]
     NoCase(String),
-    /// The load could not be built.
-    #[error("load: {0}")]
-    Load(#[from] tp_bench::TemplateError),
     /// The memory.
     #[error("memory of the frames: {0}")]
     Region(#[from] tp_xsk::RegionError),
@@ -109,7 +107,7 @@ pub(crate) fn run(filter: &str, samples: usize) -> Result<(), Broken> {
     add(&mut report, "clock", "reading", ticks.overhead(), "ticks")?;
     for case in cases {
         let name = case.to_string();
-        let load = Load::new(&case)?;
+        let load = Load::new(&case);
         let turns = turns::measure(&case, &load, samples, &ticks)?;
         add(
             &mut report,
@@ -162,7 +160,7 @@ mod tests {
     fn every_case_forwards_every_packet() {
         let ticks = Ticks::new();
         for case in case::all() {
-            let load = Load::new(&case).unwrap();
+            let load = Load::new(&case);
             assert!(
                 turns::measure(&case, &load, 2, &ticks).unwrap().min() > 0.0,
                 "{case}"
@@ -176,7 +174,7 @@ mod tests {
     fn a_packet_that_leaves_otherwise_breaks_the_run() {
         let ticks = Ticks::new();
         let case = case::all()[0];
-        let mut load = Load::new(&case).unwrap();
+        let mut load = Load::new(&case);
         let last = load.exchanges[5].sent.len() - 1;
         load.exchanges[5].sent[last] ^= 1;
         let turns = turns::measure(&case, &load, 2, &ticks);
@@ -192,7 +190,7 @@ mod tests {
     fn a_dropped_packet_breaks_the_run() {
         let ticks = Ticks::new();
         let case = case::all()[0];
-        let mut load = Load::new(&case).unwrap();
+        let mut load = Load::new(&case);
         // The tag of a slot that was freed since.
         load.exchanges[9].meta[4] ^= 1;
         let turns = turns::measure(&case, &load, 2, &ticks);
