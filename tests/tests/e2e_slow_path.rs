@@ -262,10 +262,6 @@ fn a_flood_to_the_portal_costs_what_its_meter_admits() {
         "slow-flood",
         "slow_path = { rate = \"64 kbit/s\", burst = \"8 KiB\" }\n",
     );
-    let lines = [("eth0", "10.0.0.1"), ("gre", "169.254.1.1")];
-    for (device, address) in lines {
-        println!("{device} {address}");
-    }
     bed.isp.address("lo", "203.0.113.80/32").unwrap();
     let via = |ns: &Ns, to: &str, via: &str| {
         let route = tp_tests::lab::Route::to(to)
