@@ -301,7 +301,9 @@ impl Body {
                 }
             }
             Verdict::Drop(reason) => self.refuse(frame, FromKernel::Pipeline(reason)),
-            Verdict::Punt(_) => unreachable!("what comes from the kernel does not go back to it"),
+            Verdict::Punt(_) | Verdict::Hold(_) => {
+                unreachable!("what comes from the kernel leaves or is dropped")
+            }
         }
     }
 

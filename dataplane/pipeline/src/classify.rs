@@ -8,7 +8,7 @@ use tp_wire::{Ecn, EthernetFrame, MacAddr};
 use crate::counters::LinkId;
 use crate::link::{EthernetLink, Link};
 use crate::packet::Packet;
-use crate::parse::{Claim, Content, InnerHeader, Parsed};
+use crate::parse::{Content, InnerHeader, LinkRef, Parsed};
 use crate::tables::{
     Snapshot, Tables, Tagged, Tunnel, TunnelSlot, Upstream, UpstreamSlot, Vfib, VfibId,
 };
@@ -63,6 +63,20 @@ impl<'t> Ingress<'t> {
         }
     }
 
+    /// What it is called.
+    pub(crate) fn name(&self) -> LinkRef {
+        match self {
+            Self::Upstream(UpstreamLink { slot, upstream }) => LinkRef::Upstream(Tagged {
+                slot: *slot,
+                tag: upstream.tag,
+            }),
+            Self::Tunnel(TunnelLink { slot, tunnel }) => LinkRef::Tunnel(Tagged {
+                slot: *slot,
+                tag: tunnel.tag,
+            }),
+        }
+    }
+
     /// The table of its upstream, if it has one of its own.
     pub(crate) fn vfib(&self) -> Option<VfibId> {
         match self {
@@ -96,7 +110,7 @@ pub(crate) fn classify<'t>(
     packet: &Packet<'_>,
     snapshot: &'t Snapshot,
 ) -> Result<Classified<'t>, DropReason> {
-    let found = |tables| Some((tables, find(tables, parsed.claim)?));
+    let found = |tables| Some((tables, find(tables, parsed.from)?));
     // The current tables first: a slot and tag that both know is the same link in both, and the
     // packet goes the new way.
     let (tables, from) = found(&*snapshot.current)
@@ -146,13 +160,13 @@ fn selected(
 }
 
 /// The link of this slot, if it is still the one of the tag.
-fn find(tables: &Tables, claim: Claim) -> Option<Ingress<'_>> {
-    match claim {
-        Claim::Upstream(Tagged { slot, tag }) => {
+pub(crate) fn find(tables: &Tables, link: LinkRef) -> Option<Ingress<'_>> {
+    match link {
+        LinkRef::Upstream(Tagged { slot, tag }) => {
             let link = tables.upstream(slot)?;
             (link.upstream.tag == tag).then_some(Ingress::Upstream(link))
         }
-        Claim::Tunnel(Tagged { slot, tag }) => {
+        LinkRef::Tunnel(Tagged { slot, tag }) => {
             let link = tables.tunnel(slot)?;
             (link.tunnel.tag == tag).then_some(Ingress::Tunnel(link))
         }

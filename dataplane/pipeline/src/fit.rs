@@ -1,15 +1,15 @@
 //! Can it leave that way?
 //!
 //! Reads: TTL or hop limit, link header, MTU, headroom. Writes: TTL or hop limit, and checksum.
-//! Drops: `TtlExceeded`, `NeighbourUnresolved`, `NoPort`, `TooBig`, `NoHeadroom`.
+//! Drops: `TtlExceeded`, `NoPort`, `TooBig`, `NoHeadroom`. Holds.
 
-use tp_wire::{Ecn, Ipv4Packet, Ipv6Packet};
+use tp_wire::{Ecn, Ipv4Packet, Ipv6Packet, MacAddr};
 
 use crate::family::Family;
 use crate::link::LinkHeader;
 use crate::packet::Packet;
 use crate::route::{Routed, Way};
-use crate::tables::{Tables, VfibId};
+use crate::tables::Tables;
 use crate::verdict::DropReason;
 
 /// A packet that can leave: its TTL is decremented, and the headers that it will get fit in
@@ -18,7 +18,8 @@ use crate::verdict::DropReason;
 pub(crate) struct Fitted<'t> {
     pub(crate) tables: &'t Tables,
     pub(crate) way: Way<'t>,
-    pub(crate) vfib: Option<VfibId>,
+    /// As in [`Routed`].
+    pub(crate) source: Option<MacAddr>,
     pub(crate) link: &'t LinkHeader,
     pub(crate) family: Family,
     /// Length of the inner packet.
@@ -27,41 +28,52 @@ pub(crate) struct Fitted<'t> {
     pub(crate) ecn: Ecn,
 }
 
+/// Why a packet cannot leave.
+#[derive(Debug)]
+pub(crate) enum Unfit {
+    Drop(DropReason),
+    /// Not yet: the way out has no link header. Nothing of the packet is changed.
+    Unresolved,
+}
+
+impl From<DropReason> for Unfit {
+    fn from(reason: DropReason) -> Self {
+        Self::Drop(reason)
+    }
+}
+
 /// Answers for one packet.
 #[inline]
-pub(crate) fn fit<'t>(
-    routed: Routed<'t>,
-    packet: &mut Packet<'_>,
-) -> Result<Fitted<'t>, DropReason> {
+pub(crate) fn fit<'t>(routed: &Routed<'t>, packet: &mut Packet<'_>) -> Result<Fitted<'t>, Unfit> {
     let Routed {
         tables,
         way,
-        vfib,
+        source,
         family,
         len,
-    } = routed;
+    } = *routed;
     let headroom = packet.start();
     let mut hops = Hops::of(family, packet)?;
     if hops.left() <= 1 {
-        return Err(DropReason::TtlExceeded);
+        return Err(DropReason::TtlExceeded.into());
     }
     let out = way.link();
-    let link = out.egress.as_ref().ok_or(DropReason::NeighbourUnresolved)?;
+    let link = out.egress.as_ref().ok_or(Unfit::Unresolved)?;
     let port = tables.ports.get(link.port.index()).copied().flatten();
     let mtu = port.ok_or(DropReason::NoPort)?.mtu;
     let overhead = out.encap.overhead();
     if usize::from(len) + overhead > usize::from(mtu) {
-        return Err(DropReason::TooBig);
+        return Err(DropReason::TooBig.into());
     }
     // Before the meters: a packet that is dropped for another reason is charged to nobody.
     if headroom < overhead + link.len() {
-        return Err(DropReason::NoHeadroom);
+        return Err(DropReason::NoHeadroom.into());
     }
     hops.decrement();
     Ok(Fitted {
         tables,
         way,
-        vfib,
+        source,
         link,
         family,
         len,

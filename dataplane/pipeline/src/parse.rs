@@ -7,6 +7,7 @@
 use tp_wire::{ArpPacket, Ecn, Error, EtherType, EthernetFrame, Ipv4Packet, Ipv6Packet, Protocol};
 
 use crate::abi::{IngressKind, META_MAGIC, Meta};
+use crate::counters::LinkId;
 use crate::family::Family;
 use crate::packet::Packet;
 use crate::tables::{PortId, Tag, Tagged, TunnelSlot, UpstreamSlot};
@@ -16,17 +17,27 @@ use crate::verdict::DropReason;
 /// A packet whose headers are whole: what they say, and where it claims to come from.
 #[derive(Debug)]
 pub(crate) struct Parsed {
-    pub(crate) claim: Claim,
+    /// Where it comes from, as steering said when it saw it.
+    pub(crate) from: LinkRef,
     /// Of the outer header; Not-ECT where there is none.
     pub(crate) outer_ecn: Ecn,
     pub(crate) inner: InnerHeader,
 }
 
-/// Where a packet comes from, as steering said when it saw it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Claim {
+/// A link by slot and tag, as steering names it; what has the slot may have another tag by now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LinkRef {
     Upstream(Tagged<UpstreamSlot>),
     Tunnel(Tagged<TunnelSlot>),
+}
+
+impl LinkRef {
+    pub(crate) fn id(self) -> LinkId {
+        match self {
+            Self::Upstream(link) => LinkId::Upstream(link.slot),
+            Self::Tunnel(link) => LinkId::Tunnel(link.slot),
+        }
+    }
 }
 
 /// Where the inner packet is, and what.
@@ -72,12 +83,14 @@ pub(crate) fn parse(packet: &Packet<'_>, port: PortId) -> Result<Parsed, DropRea
     let kind = check_meta(&meta, port, frame.len())?;
     let tag = Tag(meta.tag);
     let (upstream, tunnel) = (UpstreamSlot(meta.slot), TunnelSlot(meta.slot));
-    let claim = match kind {
-        IngressKind::Upstream | IngressKind::UpstreamTunnel => Claim::Upstream(Tagged {
+    let from = match kind {
+        IngressKind::Upstream | IngressKind::UpstreamTunnel => LinkRef::Upstream(Tagged {
             slot: upstream,
             tag,
         }),
-        IngressKind::L2Client | IngressKind::Tunnel => Claim::Tunnel(Tagged { slot: tunnel, tag }),
+        IngressKind::L2Client | IngressKind::Tunnel => {
+            LinkRef::Tunnel(Tagged { slot: tunnel, tag })
+        }
         IngressKind::OuterFragment => return Err(DropReason::OuterFragment),
         IngressKind::OuterIcmp | IngressKind::OuterIcmpUpstream => {
             return Err(DropReason::OuterIcmp);
@@ -88,7 +101,7 @@ pub(crate) fn parse(packet: &Packet<'_>, port: PortId) -> Result<Parsed, DropRea
         _ => carried(frame, &meta)?,
     };
     Ok(Parsed {
-        claim,
+        from,
         outer_ecn,
         inner,
     })

@@ -5,9 +5,10 @@ use arrayvec::ArrayVec;
 
 use crate::classify::classify;
 use crate::context::Context;
-use crate::counters::{LinkId, WorkerCounters};
+use crate::counters::{LinkCells, LinkId, WorkerCounters};
 use crate::decapsulate::decapsulate;
-use crate::fit::fit;
+use crate::fit::{Unfit, fit};
+use crate::hold::Held;
 use crate::lookup::Lookup;
 use crate::packet::Packet;
 use crate::parse::parse;
@@ -15,7 +16,7 @@ use crate::police::police;
 use crate::probe::{Probe, Stage};
 use crate::punt::punt;
 use crate::route::{self, Routed};
-use crate::verdict::Verdict;
+use crate::verdict::{DropReason, HoldId, Verdict};
 use crate::verify::{self, Onward, Stop, Verified};
 use crate::write::write;
 
@@ -27,6 +28,8 @@ type Burst<T> = ArrayVec<(u8, T), { Pipeline::BURST }>;
 pub struct Pipeline {
     lookup: Lookup,
     accounts: [Account; Self::BURST],
+    /// Of the last burst, by [`HoldId`].
+    held: ArrayVec<Held, { Self::BURST }>,
 }
 
 /// Which links' counters a packet enters.
@@ -61,6 +64,7 @@ impl Pipeline {
         Self {
             lookup: Lookup::new(),
             accounts: [Account::EMPTY; Self::BURST],
+            held: ArrayVec::new_const(),
         }
     }
 
@@ -97,6 +101,7 @@ impl Pipeline {
             Self::BURST
         );
         let verdicts = &mut verdicts[..packets.len()];
+        self.held.clear();
 
         let mut onward = Burst::new();
         self.receive(ctx, packets, verdicts, &mut onward);
@@ -202,12 +207,46 @@ impl Pipeline {
             let index = usize::from(index);
             let packet = &mut packets[index];
             self.accounts[index].to = Some(routed.way.id());
-            let admitted = fit(routed, packet).and_then(|f| police(f, ctx.meters, ctx.now));
-            verdicts[index] = match admitted {
-                Ok(admitted) => write(admitted, packet),
-                Err(reason) => Verdict::Drop(reason),
+            verdicts[index] = match leave(ctx, &routed, packet) {
+                Ok(verdict) => verdict,
+                Err(Unresolved) => self.hold(&routed),
             };
         }
+    }
+
+    #[cold]
+    fn hold(&mut self, routed: &Routed<'_>) -> Verdict {
+        // At most one a packet, so there is room, and the number fits.
+        let Ok(id) = u8::try_from(self.held.len()) else {
+            return Verdict::Drop(DropReason::NeighbourUnresolved);
+        };
+        match self.held.try_push(Held::new(routed)) {
+            Ok(()) => Verdict::Hold(HoldId(id)),
+            Err(_) => Verdict::Drop(DropReason::NeighbourUnresolved),
+        }
+    }
+
+    /// What is to be kept with a packet of the last burst that is to wait.
+    #[must_use]
+    pub fn held(&self, id: HoldId) -> Option<Held> {
+        self.held.get(usize::from(id.0)).copied()
+    }
+
+    /// Goes on with a packet that waited, by the current tables. `None`: its neighbour is still not known.
+    /// Counts as [`Self::process`] does.
+    pub fn resume(ctx: &Context<'_>, held: &Held, packet: &mut Packet<'_>) -> Option<Verdict> {
+        let verdict = match held.routed(&ctx.snapshot.current) {
+            Some(routed) => leave(ctx, &routed, packet).ok()?,
+            None => Verdict::Drop(DropReason::StaleIngress),
+        };
+        settle(ctx.counters, held, verdict);
+        Some(verdict)
+    }
+
+    /// Counts a packet that waited too long, or found no place to wait.
+    pub fn give_up(counters: &WorkerCounters, held: &Held) {
+        let verdict = Verdict::Drop(DropReason::NeighbourUnresolved);
+        settle(counters, held, verdict);
     }
 
     /// Counts each packet once: it has one verdict.
@@ -218,23 +257,63 @@ impl Pipeline {
             if let Some(cells) = from {
                 cells.add_rx(account.len);
             }
-            match verdict {
-                Verdict::Transmit(_) => {
-                    if let Some(cells) = account.to.and_then(|link| counters.link(link)) {
-                        cells.add_tx(account.len);
-                    }
+            account.close(counters, from, *verdict);
+        }
+    }
+}
+
+impl Account {
+    /// Counts a packet's end; `from` are the cells of where it came from.
+    #[inline]
+    fn close(self, counters: &WorkerCounters, from: Option<&LinkCells>, verdict: Verdict) {
+        match verdict {
+            Verdict::Transmit(_) => {
+                if let Some(cells) = self.to.and_then(|link| counters.link(link)) {
+                    cells.add_tx(self.len);
                 }
-                Verdict::Punt(_) => {}
-                Verdict::Drop(reason) => {
-                    counters.add_dropped(*reason, 1);
-                    if let Some(cells) = from {
-                        cells.add_dropped();
-                    }
+            }
+            // Counted by the worker, or when it goes on.
+            Verdict::Punt(_) | Verdict::Hold(_) => {}
+            Verdict::Drop(reason) => {
+                counters.add_dropped(reason, 1);
+                if let Some(cells) = from {
+                    cells.add_dropped();
                 }
             }
         }
     }
 }
+
+/// Counts the end of a packet that was held; that it came was counted then.
+fn settle(counters: &WorkerCounters, held: &Held, verdict: Verdict) {
+    let (from, to) = held.ids();
+    let account = Account {
+        from: Some(from),
+        to: Some(to),
+        len: held.len,
+    };
+    account.close(counters, counters.link(from), verdict);
+}
+
+/// Fit, police and write one packet.
+#[inline]
+fn leave(
+    ctx: &Context<'_>,
+    routed: &Routed<'_>,
+    packet: &mut Packet<'_>,
+) -> Result<Verdict, Unresolved> {
+    match fit(routed, packet) {
+        Ok(fitted) => Ok(match police(fitted, ctx.meters, ctx.now) {
+            Ok(admitted) => write(admitted, packet),
+            Err(reason) => Verdict::Drop(reason),
+        }),
+        Err(Unfit::Drop(reason)) => Ok(Verdict::Drop(reason)),
+        Err(Unfit::Unresolved) => Err(Unresolved),
+    }
+}
+
+/// The way out has no link header.
+struct Unresolved;
 
 /// The verdict of a packet that is not forwarded.
 #[inline]

@@ -4,6 +4,7 @@
 //! Drops: `NoRoute`, `NoClientRoute`, `Blackhole`. Punts.
 
 use tp_fib::NextHopId;
+use tp_wire::MacAddr;
 
 use crate::classify::{Ingress, TunnelLink, UpstreamLink};
 use crate::counters::LinkId;
@@ -20,8 +21,8 @@ use crate::verify::{Stop, Verified};
 pub(crate) struct Routed<'t> {
     pub(crate) tables: &'t Tables,
     pub(crate) way: Way<'t>,
-    /// The table that led there.
-    pub(crate) vfib: Option<VfibId>,
+    /// The source MAC that is to be shown instead of the link's own.
+    pub(crate) source: Option<MacAddr>,
     pub(crate) family: Family,
     pub(crate) len: u16,
 }
@@ -30,7 +31,10 @@ pub(crate) struct Routed<'t> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Way<'t> {
     /// From an upstream to a client.
-    Inward { to: TunnelLink<'t> },
+    Inward {
+        from: UpstreamLink<'t>,
+        to: TunnelLink<'t>,
+    },
     /// From a client to an upstream.
     Outward {
         from: TunnelLink<'t>,
@@ -58,7 +62,7 @@ impl<'t> Way<'t> {
     pub(crate) fn receiver(&self) -> Option<TunnelLink<'t>> {
         match *self {
             Self::Outward { .. } => None,
-            Self::Inward { to } | Self::Across { to, .. } => Some(to),
+            Self::Inward { to, .. } | Self::Across { to, .. } => Some(to),
         }
     }
 
@@ -66,7 +70,7 @@ impl<'t> Way<'t> {
     #[inline]
     pub(crate) fn link(&self) -> &'t Link {
         match self {
-            Self::Inward { to } | Self::Across { to, .. } => &to.tunnel.link,
+            Self::Inward { to, .. } | Self::Across { to, .. } => &to.tunnel.link,
             Self::Outward { to, .. } => &to.upstream.link,
         }
     }
@@ -75,7 +79,7 @@ impl<'t> Way<'t> {
     #[inline]
     pub(crate) fn id(&self) -> LinkId {
         match self {
-            Self::Inward { to } | Self::Across { to, .. } => LinkId::Tunnel(to.slot),
+            Self::Inward { to, .. } | Self::Across { to, .. } => LinkId::Tunnel(to.slot),
             Self::Outward { to, .. } => LinkId::Upstream(to.slot),
         }
     }
@@ -114,25 +118,40 @@ pub(crate) fn route(
         }));
     }
     let way = match from {
-        Ingress::Upstream(_) => from_upstream(tables, next_hop),
+        Ingress::Upstream(from) => from_upstream(tables, from, next_hop),
         Ingress::Tunnel(from) => from_tunnel(tables, from, next_hop),
     };
+    let way = way.map_err(Stop::Drop)?;
     Ok(Routed {
         tables,
-        way: way.map_err(Stop::Drop)?,
-        vfib,
+        way,
+        source: shown(tables, way.link(), vfib),
         family,
         len,
     })
 }
 
+/// The source MAC by which a link tells its peer that a packet was looked up in this table, if it does.
 #[inline]
-fn from_upstream(tables: &Tables, next_hop: Option<NextHop>) -> Result<Way<'_>, DropReason> {
+fn shown(tables: &Tables, link: &Link, vfib: Option<VfibId>) -> Option<MacAddr> {
+    let ethernet = link.ethernet.as_ref()?;
+    if ethernet.shown.is_empty() {
+        return None;
+    }
+    Some(tables.vfib(vfib?)?.mac)
+}
+
+#[inline]
+fn from_upstream<'t>(
+    tables: &'t Tables,
+    from: UpstreamLink<'t>,
+    next_hop: Option<NextHop>,
+) -> Result<Way<'t>, DropReason> {
     match next_hop {
         None | Some(NextHop::Upstream(_)) => Err(DropReason::NoClientRoute),
         Some(NextHop::Tunnel(slot)) => {
             let to = tables.tunnel(slot).ok_or(DropReason::Blackhole)?;
-            Ok(Way::Inward { to })
+            Ok(Way::Inward { from, to })
         }
         Some(NextHop::Punt | NextHop::Drop) => Err(DropReason::Blackhole),
     }

@@ -9,9 +9,16 @@ pub enum Verdict {
     Transmit(PortId),
     /// Hand it to the kernel.
     Punt(PuntTo),
+    /// Keep it until its neighbour is known: [`crate::Pipeline::held`] says what to keep with it, and
+    /// [`crate::Pipeline::resume`] goes on.
+    Hold(HoldId),
     /// Drop it; the reason has one counter.
     Drop(DropReason),
 }
+
+/// A packet that waits, among those of its burst.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HoldId(pub(crate) u8);
 
 /// By which of the portal's own devices the kernel gets a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

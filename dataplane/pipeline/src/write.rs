@@ -2,9 +2,8 @@
 //!
 //! Reads: prebuilt headers. Writes: headers in front of the packet. Drops: nothing.
 
-use tp_wire::{EthernetFrame, MacAddr};
+use tp_wire::EthernetFrame;
 
-use crate::fit::Fitted;
 use crate::packet::Packet;
 use crate::police::Admitted;
 use crate::tunnel::Payload;
@@ -25,25 +24,14 @@ pub(crate) fn write(admitted: Admitted<'_>, packet: &mut Packet<'_>) -> Verdict 
         ecn: fitted.ecn,
         packet: inner,
     };
-    let source = shown(&fitted);
     let (link, outer) = headers.split_at_mut(link_len);
     fitted.link.write(encap.ethertype(&payload).0, link);
-    encap.write(&payload, source, outer);
-    if let Some(source) = source
+    encap.write(&payload, fitted.source, outer);
+    if let Some(source) = fitted.source
         && encap.is_bare()
         && let Ok(mut frame) = EthernetFrame::new_checked(link)
     {
         frame.set_source(source);
     }
     Verdict::Transmit(fitted.link.port)
-}
-
-/// The source MAC by which the link tells its peer which upstream the packet came by, if it does.
-#[inline]
-fn shown(fitted: &Fitted<'_>) -> Option<MacAddr> {
-    let ethernet = fitted.way.link().ethernet.as_ref()?;
-    if ethernet.shown.is_empty() {
-        return None;
-    }
-    Some(fitted.tables.vfib(fitted.vfib?)?.mac)
 }

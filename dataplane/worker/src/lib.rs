@@ -15,6 +15,7 @@ mod punt;
 mod report;
 mod sleep;
 mod slow;
+mod waiting;
 mod worker;
 
 pub use bell::Bell;

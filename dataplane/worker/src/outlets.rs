@@ -51,6 +51,7 @@ impl Outlets {
         match verdict {
             Verdict::Transmit(port) => self.send(port, frame),
             Verdict::Punt(to) => self.punt(frame, start, to),
+            Verdict::Hold(_) => unreachable!("the worker keeps what waits"),
             // The pipeline counted it with its reason.
             Verdict::Drop(_) => self.magazine.free(frame),
         }

@@ -23,6 +23,7 @@ use crate::outlets::Outlets;
 use crate::punt::Punts;
 use crate::report::{SocketReport, WorkerReport};
 use crate::sleep::Bed;
+use crate::waiting::Waiting;
 
 /// Entries of a worker's queues of punts and submissions.
 const QUEUE: usize = 1024;
@@ -30,6 +31,8 @@ const QUEUE: usize = 1024;
 const IDLE_TURNS: u32 = 16;
 /// Sleep while the kernel still has to take or complete something, which rings no bell.
 const SHORT_SLEEP: Duration = Duration::from_millis(1);
+/// Sleep while packets wait for a neighbour: no bell rings when their time is over.
+const WAITING_SLEEP: Duration = Duration::from_millis(50);
 /// Sleep while nothing is under way.
 const LONG_SLEEP: Duration = Duration::from_millis(500);
 
@@ -112,6 +115,7 @@ pub struct Worker {
     punts: Arc<Punts>,
     submissions: Arc<Submissions>,
     // Read or written when idle or asked.
+    waiting: Waiting,
     drain_pending: bool,
     idle_turns: u32,
     busy_poll: bool,
@@ -141,6 +145,7 @@ impl Worker {
             mailbox,
             punts,
             submissions: Arc::new(ArrayQueue::new(QUEUE)),
+            waiting: Waiting::new(),
             drain_pending: false,
             idle_turns: 0,
             busy_poll: config.busy_poll,
@@ -188,6 +193,10 @@ impl Worker {
             moved += self.receive(index);
         }
         moved += self.take_submissions();
+        if !self.waiting.is_empty() {
+            let now = self.shared.clock.now();
+            self.waiting.expire(now, &mut self.outlets);
+        }
         moved += self.outlets.flush();
         if self.drain_pending {
             self.acknowledge_drained();
@@ -238,8 +247,17 @@ impl Worker {
             &mut self.burst,
             &mut verdicts,
         );
+        let now = context.now;
         for ((frame, start), verdict) in self.burst.drain().zip(starts).zip(verdicts) {
-            self.outlets.carry_out(frame, start, verdict);
+            match verdict {
+                Verdict::Hold(id) => match self.pipeline.held(id) {
+                    Some(held) => self.waiting.keep(frame, held, now, &mut self.outlets),
+                    None => {
+                        unreachable!("the pipeline remembers what it held until its next burst")
+                    }
+                },
+                verdict => self.outlets.carry_out(frame, start, verdict),
+            }
         }
         received
     }
@@ -268,6 +286,7 @@ impl Worker {
                 Command::Detach(port, answer) => drop(answer.send(self.detach(port))),
                 Command::Report(answer) => drop(answer.send(self.report())),
                 Command::Stop => {
+                    self.waiting.clear(&mut self.outlets);
                     for port in 0..MAX_PORTS {
                         self.detach(PortId(u32::try_from(port).unwrap_or(u32::MAX)));
                     }
@@ -277,6 +296,7 @@ impl Worker {
             }
         }
         self.snapshot = self.shared.root.load_full();
+        self.retry();
         self.epoch = epoch;
         self.drain_pending = true;
         for link in &mut self.outlets.links {
@@ -284,6 +304,21 @@ impl Worker {
         }
         self.mailbox.acknowledge(epoch);
         Activity::Busy
+    }
+
+    /// Lets packets go on whose neighbour the new snapshot knows.
+    fn retry(&mut self) {
+        let counters = Arc::clone(&self.outlets.counters);
+        let context = Context {
+            snapshot: &self.snapshot,
+            meters: &self.shared.meters,
+            counters: &counters,
+            // They are past the stage that asks for it.
+            port: PortId(0),
+            now: self.shared.clock.now(),
+        };
+        self.waiting
+            .retry(&context, &self.shared.region, &mut self.outlets);
     }
 
     fn acknowledge_drained(&mut self) {
@@ -317,7 +352,8 @@ impl Worker {
         WorkerReport {
             open: self.outlets.links.iter_mut().map(Link::report).collect(),
             closed: self.closed.clone(),
-            held: self.outlets.links.iter().map(Link::held).sum(),
+            held: self.outlets.links.iter().map(Link::held).sum::<u64>()
+                + self.waiting.len() as u64,
         }
     }
 
@@ -327,16 +363,18 @@ impl Worker {
         if self.idle_turns < IDLE_TURNS {
             return;
         }
-        let waiting = self
-            .outlets
-            .links
-            .iter()
-            .any(|link| link.socket.pending() > 0);
+        let mut links = self.outlets.links.iter();
+        let at_most = if links.any(|link| link.socket.pending() > 0) {
+            SHORT_SLEEP
+        } else if !self.waiting.is_empty() {
+            WAITING_SLEEP
+        } else {
+            LONG_SLEEP
+        };
         self.mailbox.bell().arm();
         // What came before the bell was armed rang for nobody.
         if self.mailbox.asked() == self.epoch && self.submissions.is_empty() {
-            self.bed
-                .sleep(if waiting { SHORT_SLEEP } else { LONG_SLEEP });
+            self.bed.sleep(at_most);
         }
         self.mailbox.bell().disarm();
         self.idle_turns = 0;

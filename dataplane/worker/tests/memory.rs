@@ -1,6 +1,8 @@
 //! A worker on sockets in memory: the counters close, snapshots are picked up at burst boundaries, draining is
 //! seen, and nothing is allocated for a packet.
 
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
 mod world;
 
 use std::sync::Arc;
@@ -8,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use tp_pipeline::{DropReason, PortId, Snapshot, Tag};
 use tp_worker::{Activity, Fleet, FleetConfig};
+use tp_xsk::KernelSide;
 use world::World;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -220,4 +223,81 @@ fn a_fleet_hands_sockets_over_and_takes_them_back() {
         (0, 1, 0)
     );
     assert!(fleet.healthy());
+}
+
+/// A fleet whose worker does not know the client's neighbour, the kernel's side of both its sockets, and what to
+/// publish when the neighbour is known.
+fn unresolved(world: &mut World) -> (Fleet, [KernelSide; 2], Snapshot) {
+    let fleet = fleet(world, false);
+    let (inside, upstream) = world.socket();
+    let (outside, client) = world.socket();
+    fleet.attach(0, world::UPSTREAM_PORT, inside).unwrap();
+    fleet.attach(0, world::CLIENT_PORT, outside).unwrap();
+    let mut tables = (*world.tables).clone();
+    tables.tunnels[0].as_mut().unwrap().link.egress = None;
+    let alone = |current| Snapshot {
+        current,
+        retiring: None,
+    };
+    let epoch = fleet.publish(alone(Arc::new(tables)));
+    fleet.wait_seen(epoch, SECOND).unwrap();
+    let known = alone(Arc::clone(&world.tables));
+    (fleet, [upstream, client], known)
+}
+
+fn deliver(fleet: &Fleet, upstream: &mut KernelSide, packets: usize) {
+    for _ in 0..packets {
+        assert!(upstream.deliver(&world::meta(1).to_bytes(), &world::inner_frame()));
+    }
+    fleet.wait_drained(fleet.mark(), SECOND).unwrap();
+}
+
+#[test]
+fn packets_wait_for_their_neighbour_and_leave_when_it_is_known() {
+    let mut world = World::new();
+    let (fleet, [mut upstream, mut client], known) = unresolved(&mut world);
+    let unresolved = || world.counters.dropped(DropReason::NeighbourUnresolved);
+    deliver(&fleet, &mut upstream, 20);
+    // So many find a place towards one link.
+    assert_eq!(fleet.report().unwrap()[0].held, 16);
+    assert_eq!(unresolved(), 4);
+    fleet.wait_seen(fleet.publish(known), SECOND).unwrap();
+    let mut sent = Vec::new();
+    let start = Instant::now();
+    while sent.len() < 16 && start.elapsed() < SECOND {
+        client.transmit(|packet| sent.push(packet.to_vec()));
+        client.complete();
+    }
+    assert_eq!(sent.len(), 16);
+    assert_eq!(sent[0][..6], [2, 0, 0, 0, 0, 8]);
+    assert_eq!(unresolved(), 4);
+    drop(fleet);
+}
+
+#[test]
+fn a_packet_waits_no_longer_than_a_second() {
+    let mut world = World::new();
+    let (fleet, [mut upstream, _client], known) = unresolved(&mut world);
+    let start = Instant::now();
+    deliver(&fleet, &mut upstream, 3);
+    let unresolved = || world.counters.dropped(DropReason::NeighbourUnresolved);
+    while unresolved() < 3 {
+        assert!(start.elapsed() < 3 * SECOND, "waits on");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert!(start.elapsed() >= SECOND);
+    assert_eq!(fleet.report().unwrap()[0].held, 0);
+    // And is gone for good.
+    fleet.wait_seen(fleet.publish(known), SECOND).unwrap();
+    assert_eq!(fleet.report().unwrap()[0].held, 0);
+}
+
+#[test]
+fn a_worker_that_stops_drops_what_waits() {
+    let mut world = World::new();
+    let (fleet, [mut upstream, _client], _) = unresolved(&mut world);
+    deliver(&fleet, &mut upstream, 2);
+    drop(fleet);
+    let dropped = world.counters.dropped(DropReason::NeighbourUnresolved);
+    assert_eq!((world.counters.rx(), dropped), (2, 2));
 }

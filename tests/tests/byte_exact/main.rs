@@ -134,6 +134,7 @@ impl Bed {
             Verdict::Transmit(port) => self.compiled.names.ports.name_of(port).unwrap().clone(),
             Verdict::Punt(PuntTo::Tun) => "tun".to_owned(),
             Verdict::Punt(PuntTo::Tap) => "tap".to_owned(),
+            Verdict::Hold(_) => "hold".to_owned(),
             Verdict::Drop(reason) => return Err(format!("dropped: {reason:?}")),
         };
         Ok(At { place, bytes })

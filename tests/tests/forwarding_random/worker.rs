@@ -121,7 +121,15 @@ pub(crate) fn process(
         .map(|(chunk, r)| Packet::new(chunk, r.headroom, r.frame.len()).unwrap())
         .collect();
     let mut verdicts = vec![Verdict::Drop(DropReason::BadMetadata); packets.len()];
-    Pipeline::new().process(&context, &mut packets, &mut verdicts);
+    let mut pipeline = Pipeline::new();
+    pipeline.process(&context, &mut packets, &mut verdicts);
+    for verdict in &mut verdicts {
+        // Here nobody waits for a neighbour.
+        if let Verdict::Hold(id) = verdict {
+            Pipeline::give_up(&counters, &pipeline.held(*id).unwrap());
+            *verdict = Verdict::Drop(DropReason::NeighbourUnresolved);
+        }
+    }
     let outcomes = packets
         .iter()
         .zip(&verdicts)
@@ -135,6 +143,7 @@ pub(crate) fn outcome(packet: &Packet<'_>, verdict: Verdict) -> Outcome {
             Outcome::Transmit(u16::try_from(port.0).unwrap(), packet.bytes().to_vec())
         }
         Verdict::Drop(reason) => Outcome::Drop(reason),
+        Verdict::Hold(_) => unreachable!("nobody waits"),
         Verdict::Punt(PuntTo::Tun) => Outcome::Tun(packet.bytes().to_vec()),
         Verdict::Punt(PuntTo::Tap) => Outcome::Tap(packet.bytes().to_vec()),
     }

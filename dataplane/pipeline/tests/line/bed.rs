@@ -12,9 +12,10 @@ use std::sync::Arc;
 
 use tp_fib::{Change, Fib4, Fib6, NextHopId, Prefix4, Prefix6};
 use tp_pipeline::{
-    Client, ClientSlot, Context, DropReason, Encap, Ends, Link, LinkCounts, LinkHeader, Meters,
-    Nanos, NextHop, Owners, Packet, Pipeline, Port, PortId, Rates, Snapshot, Tables, Tag, Tunnel,
-    TunnelSlot, Upstream, UpstreamSlot, Verdict, Vfib, VfibId, WorkerCounters, abi::Meta,
+    Client, ClientSlot, Context, DropReason, Encap, Ends, Held, HoldId, Link, LinkCounts,
+    LinkHeader, Meters, Nanos, NextHop, Owners, Packet, Pipeline, Port, PortId, Rates, Snapshot,
+    Tables, Tag, Tunnel, TunnelSlot, Upstream, UpstreamSlot, Verdict, Vfib, VfibId, WorkerCounters,
+    abi::Meta,
 };
 
 use tp_wire::MacAddr;
@@ -164,6 +165,38 @@ impl Bed {
             Verdict::Drop(reason),
             "{arrival:?}"
         );
+    }
+
+    /// What is to be kept with a packet of the last burst that is to wait.
+    pub(crate) fn held(&self, id: HoldId) -> Held {
+        self.pipeline.held(id).unwrap()
+    }
+
+    /// Goes on with a packet that waited, in a chunk with room for any header.
+    pub(crate) fn resume(&mut self, held: &Held, packet: &[u8]) -> Option<Seen> {
+        let mut chunk = [&[0xaa; 200][..], packet].concat();
+        let mut packet = Packet::new(&mut chunk, 200, packet.len()).unwrap();
+        let snapshot = Snapshot {
+            current: Arc::new(self.current.clone()),
+            retiring: None,
+        };
+        let ctx = Context {
+            snapshot: &snapshot,
+            meters: &self.meters,
+            counters: &self.counters,
+            port: CLIENT_PORT,
+            now: self.now,
+        };
+        let verdict = Pipeline::resume(&ctx, held, &mut packet)?;
+        Some(Seen {
+            verdict,
+            bytes: packet.bytes().to_vec(),
+        })
+    }
+
+    /// Gives up a packet that waited.
+    pub(crate) fn give_up(&mut self, held: &Held) {
+        Pipeline::give_up(&self.counters, held);
     }
 
     /// Sends packets of one port through in one burst.

@@ -1,7 +1,7 @@
 //! Can it leave that way?
 
-use tp_pipeline::DropReason::{NeighbourUnresolved, NoHeadroom, NoPort, TooBig, TtlExceeded};
-use tp_pipeline::{MeterSpec, Port};
+use tp_pipeline::DropReason::{NoHeadroom, NoPort, TooBig, TtlExceeded};
+use tp_pipeline::{MeterSpec, Port, Verdict};
 
 use crate::bed::{Bed, C0, C1, CLIENT_PORT, UPSTREAM_PORT, WORLD};
 use crate::packets::{Arrival, Inner};
@@ -38,19 +38,22 @@ fn a_ttl_of_0_or_1_is_exceeded() {
     assert_eq!(seen.leaves_by(UPSTREAM_PORT)[14 + 8], 1);
 }
 
+#[track_caller]
+fn waits(bed: &mut Bed, arrival: &Arrival) {
+    let verdict = bed.send(arrival).verdict;
+    assert!(matches!(verdict, Verdict::Hold(_)), "{verdict:?}");
+}
+
 #[test]
-fn a_way_out_whose_neighbour_is_unknown_is_unresolved() {
+fn a_packet_waits_for_a_neighbour_that_is_unknown() {
     let mut bed = Bed::new();
     bed.upstream(0).link.egress = None;
     bed.tunnel(0).link.egress = None;
-    bed.drops_as(NeighbourUnresolved, &outward(any()));
-    bed.drops_as(NeighbourUnresolved, &inward(0, any()));
+    waits(&mut bed, &outward(any()));
+    waits(&mut bed, &inward(0, any()));
     // The TTL is judged first, the length later.
     bed.drops_as(TtlExceeded, &inward(0, Inner { ttl: 1, ..any() }));
-    bed.drops_as(
-        NeighbourUnresolved,
-        &inward(0, Inner { len: 1500, ..any() }),
-    );
+    waits(&mut bed, &inward(0, Inner { len: 1500, ..any() }));
 }
 
 #[test]
@@ -133,7 +136,7 @@ fn a_packet_that_does_not_fit_is_charged_to_nobody() {
     bed.client(1).rates.from_client = MeterSpec::new(8, 60);
     bed.drops_as(TtlExceeded, &outward(Inner { ttl: 1, ..any() }));
     bed.upstream(0).link.egress.take();
-    bed.drops_as(NeighbourUnresolved, &outward(any()));
+    waits(&mut bed, &outward(any()));
     bed.current.upstreams = crate::bed::tables().upstreams;
     bed.current.ports[1] = Some(Port { mtu: 59 });
     bed.drops_as(TooBig, &outward(any()));

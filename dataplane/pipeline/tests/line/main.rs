@@ -7,6 +7,7 @@ mod classify;
 mod decapsulate;
 mod ethernet;
 mod fit;
+mod hold;
 mod kinds;
 mod originate;
 mod packets;
