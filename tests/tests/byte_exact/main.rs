@@ -3,29 +3,18 @@
 //!
 //! `packets.py` wrote `portal.toml` and `packets.txt`; each packet there stands below its Scapy expression.
 #![allow(clippy::unwrap_used, reason = "a test's helpers fail like the test")]
+#![allow(clippy::print_stdout, reason = "what was seen belongs to the result")]
 
-use std::net::IpAddr;
+mod bed;
 
-use tp_control::compile::{Compiled, compile};
-use tp_control::config::{Cpus, parse};
-use tp_control::model::{KernelView, Link, Model, UnderlayRoute};
-use tp_pipeline::abi::Meta;
-use tp_pipeline::{
-    Context, DropReason, Meters, Nanos, Packet, Pipeline, PortId, PuntTo, Snapshot, Verdict,
-    WorkerCounters, originate,
-};
-use tp_tests::reference::steering::{Ingress, Steered, steer};
-use tp_tests::reference::{End, Numbers, Portal};
-use tp_wire::MacAddr;
+use std::collections::BTreeMap;
 
-/// Bytes of a chunk, and of it in front of what arrives.
-const CHUNK: usize = 2048;
-const HEADROOM: usize = 256;
-const SLOTS: usize = 128;
+use bed::Bed;
+use tp_tests::reference::forwarding::Outcome;
 
 #[test]
 fn what_leaves_is_what_scapy_built() {
-    let bed = Bed::new();
+    let mut bed = Bed::new();
     let rows = rows(include_str!("packets.txt"));
     let mut wrong = Vec::new();
     for (case, [arrives, leaves]) in &rows {
@@ -44,6 +33,47 @@ fn what_leaves_is_what_scapy_built() {
         wrong.join("\n\n")
     );
     assert!(rows.len() > 300, "{} rows", rows.len());
+}
+
+/// Cut off anywhere, or with any bit inverted, each packet becomes what the text says.
+#[test]
+fn damaged_packets_become_what_the_text_says() {
+    let mut bed = Bed::new();
+    let mut seen: BTreeMap<String, u32> = BTreeMap::new();
+    for (case, [arrives, _]) in rows(include_str!("packets.txt")) {
+        if !arrives.place.starts_with("eth") {
+            continue;
+        }
+        for damaged in damaged(&arrives.bytes) {
+            let Some([expected, got]) = bed.both(&arrives.place, &damaged) else {
+                *seen.entry("steered elsewhere".to_owned()).or_default() += 1;
+                continue;
+            };
+            assert_eq!(got, expected, "{case}: {damaged:02x?}");
+            let what = match expected {
+                Outcome::Drop(reason) => format!("{reason:?}"),
+                Outcome::Transmit(..) | Outcome::Tun(_) | Outcome::Tap(_) => "leaves".to_owned(),
+            };
+            *seen.entry(what).or_default() += 1;
+        }
+    }
+    println!("{seen:#?}");
+    let leaves = seen["leaves"];
+    let dropped: u32 = seen.values().sum::<u32>() - leaves;
+    assert!(leaves > 10_000 && dropped > 10_000 && seen.len() > 12);
+}
+
+/// The frame cut off at each byte, and with each bit of its first bytes inverted: all headers are there.
+fn damaged(frame: &[u8]) -> impl Iterator<Item = Vec<u8>> + '_ {
+    const HEADERS: usize = 128;
+    let cut = (0..frame.len()).map(|end| frame[..end].to_vec());
+    let bits = 0..8 * frame.len().min(HEADERS);
+    let inverted = bits.map(|bit| {
+        let mut frame = frame.to_vec();
+        frame[bit / 8] ^= 1 << (bit % 8);
+        frame
+    });
+    cut.chain(inverted)
 }
 
 /// Bytes at a place: a port, `tun`, `tap`, or a link that the kernel sends to.
@@ -85,152 +115,4 @@ fn unhex(text: &str) -> Vec<u8> {
     digits
         .map(|pair| u8::from_str_radix(str::from_utf8(pair).unwrap(), 16).unwrap())
         .collect()
-}
-
-/// The portal of `portal.toml` on a machine where everything is there.
-struct Bed {
-    model: Model,
-    kernel: KernelView,
-    compiled: Compiled,
-    numbers: Numbers,
-}
-
-impl Bed {
-    fn new() -> Self {
-        let cpus: Cpus = [0].into_iter().collect();
-        let text = include_str!("portal.toml");
-        let (model, _) = parse("portal.toml", text, &cpus).unwrap();
-        let kernel = kernel(&model);
-        let compiled = compile(None, &model, &kernel, 1).unwrap();
-        let numbers = Numbers::of(&compiled);
-        Self {
-            model,
-            kernel,
-            compiled,
-            numbers,
-        }
-    }
-
-    fn portal(&self) -> Portal<'_> {
-        Portal {
-            model: &self.model,
-            kernel: &self.kernel,
-            numbers: &self.numbers,
-        }
-    }
-
-    /// Where and as what it leaves.
-    fn run(&self, place: &str, bytes: &[u8]) -> Result<At, String> {
-        let mut chunk = vec![0x5a; CHUNK];
-        chunk[HEADROOM..HEADROOM + bytes.len()].copy_from_slice(bytes);
-        let (verdict, bytes) = if self.model.ports.contains_key(place) {
-            self.forward(place, bytes, &mut chunk)?
-        } else {
-            let mut packet = Packet::new(&mut chunk, HEADROOM, bytes.len()).unwrap();
-            let verdict = originate(self.link(place), &self.compiled.tables, &mut packet);
-            (verdict, packet.bytes().to_vec())
-        };
-        let place = match verdict {
-            Verdict::Transmit(port) => self.compiled.names.ports.name_of(port).unwrap().clone(),
-            Verdict::Punt(PuntTo::Tun) => "tun".to_owned(),
-            Verdict::Punt(PuntTo::Tap) => "tap".to_owned(),
-            Verdict::Hold(_) => "hold".to_owned(),
-            Verdict::Drop(reason) => return Err(format!("dropped: {reason:?}")),
-        };
-        Ok(At { place, bytes })
-    }
-
-    /// Through steering, as the reference has it, and the pipeline.
-    fn forward(
-        &self,
-        port: &str,
-        frame: &[u8],
-        chunk: &mut [u8],
-    ) -> Result<(Verdict, Vec<u8>), String> {
-        let ingress = Ingress {
-            ifindex: self.kernel.links[port].ifindex,
-            queue: 0,
-            socket: true,
-        };
-        let meta = match steer(&self.portal(), &ingress, frame) {
-            Steered::Redirect(meta) => meta,
-            other => return Err(format!("steered: {other:?}")),
-        };
-        chunk[HEADROOM - Meta::SIZE..HEADROOM].copy_from_slice(&meta.to_bytes());
-        let snapshot = Snapshot {
-            current: self.compiled.tables.clone(),
-            retiring: None,
-        };
-        let (meters, counters) = (
-            Meters::new(SLOTS, SLOTS, SLOTS),
-            WorkerCounters::new(SLOTS, SLOTS),
-        );
-        let context = Context {
-            snapshot: &snapshot,
-            meters: &meters,
-            counters: &counters,
-            port: PortId(meta.port.into()),
-            now: Nanos(1),
-        };
-        let mut packets = [Packet::new(chunk, HEADROOM, frame.len()).unwrap()];
-        let mut verdicts = [Verdict::Drop(DropReason::BadMetadata)];
-        Pipeline::new().process(&context, &mut packets, &mut verdicts);
-        Ok((verdicts[0], packets[0].bytes().to_vec()))
-    }
-
-    /// `upstream:NAME` or `tunnel:NAME`.
-    fn link(&self, place: &str) -> &tp_pipeline::Link {
-        let Compiled { tables, names, .. } = &self.compiled;
-        let link = match place.split_once(':') {
-            Some(("upstream", name)) => {
-                let slot = names.upstreams.get(name).unwrap().id.slot;
-                tables.upstreams[slot.index()].as_ref().map(|u| &u.link)
-            }
-            Some(("tunnel", name)) => {
-                let slot = names.tunnels.get(name).unwrap().id.slot;
-                tables.tunnels[slot.index()].as_ref().map(|t| &t.link)
-            }
-            _ => panic!("no place: {place}"),
-        };
-        link.unwrap()
-    }
-}
-
-/// Devices as `packets.py` numbers their MACs, and one router between the second port and all far ends.
-fn kernel(model: &Model) -> KernelView {
-    let mut kernel = KernelView::default();
-    let ports = model.ports.keys().cloned();
-    let devices = ports.zip(0..).chain([("tp-tap".to_owned(), 0x10)]);
-    for (name, number) in devices {
-        let link = Link {
-            ifindex: 10 + u32::from(number),
-            mac: MacAddr::new([2, 0, 0, 0, 0, number]),
-            mtu: 1500,
-            rx_queues: 1,
-            tx_queues: 1,
-            up: true,
-            kind: None,
-        };
-        kernel.links.insert(name, link);
-    }
-    kernel.addresses = ["192.0.2.1", "2001:db8::1"]
-        .map(|address| address.parse().unwrap())
-        .into();
-    let (ifindex, gateway): (u32, IpAddr) = (11, "192.0.2.254".parse().unwrap());
-    let router = MacAddr::new([2, 0xbb, 0, 0, 0, 1]);
-    kernel.neighbours.insert((ifindex, gateway), router);
-    let numbers = Numbers::default();
-    let portal = Portal {
-        model,
-        kernel: &KernelView::default(),
-        numbers: &numbers,
-    };
-    for carried in portal.ends().filter_map(End::carried) {
-        let route = UnderlayRoute {
-            ifindex,
-            gateway: Some(gateway),
-        };
-        kernel.underlay.insert(carried.remote, route);
-    }
-    kernel
 }

@@ -13,8 +13,9 @@ import sys
 logging.getLogger("scapy").setLevel(logging.ERROR)
 
 from scapy.all import (  # noqa: E402
-    GRE, ICMP, IP, UDP, Dot1AD, Dot1Q, Ether, ICMPv6EchoReply, ICMPv6EchoRequest, IPv6,
-    IPv6ExtHdrDestOpt, Raw, raw,
+    ARP, GRE, ICMP, IP, UDP, Dot1AD, Dot1Q, Ether, ICMPv6EchoReply, ICMPv6EchoRequest,
+    ICMPv6ND_NA, ICMPv6ND_NS, ICMPv6NDOptDstLLAddr, ICMPv6NDOptSrcLLAddr, IPv6, IPv6ExtHdrDestOpt,
+    Raw, raw,
 )
 
 PORT = {f"eth{n}": f"02:00:00:00:00:0{n}" for n in range(4)}
@@ -141,8 +142,10 @@ def sent(link, role, packet, own=TAP):
     """The frame in which the portal sends `packet` (of IP, or an Ethernet frame of its slow path) by this link."""
     _, _, outer, kind, options = link
     network = packet.payload if isinstance(packet, Ether) else packet
-    family = 0x0800 if network.version == 4 else 0x86DD
-    flow, ecn = flow_hash(network), ecn_of(network)
+    family, flow, ecn = 0x0806, 0, 0
+    if not isinstance(network, ARP):
+        family = 0x0800 if network.version == 4 else 0x86DD
+        flow, ecn = flow_hash(network), ecn_of(network)
     if kind == "bare":
         whole = packet if isinstance(packet, Ether) else Ether(src=own, dst=macs(link, role)) / packet
         return framed(whole.payload, whole.src, whole.dst, tags(link, role))
@@ -158,9 +161,9 @@ def sent(link, role, packet, own=TAP):
 
 
 def received(link, role, packet, ecn, to=TAP):
-    """A frame in which this link's other end sends `packet` (IP), marked on its way; with what else is allowed."""
+    """A frame in which this link's other end sends `packet`, marked on its way; with what else is allowed."""
     _, _, outer, kind, options = link
-    family = 0x0800 if packet.version == 4 else 0x86DD
+    family = 0x86DD if isinstance(packet, IPv6) else 0x0800
     if kind == "bare":
         return framed(packet, macs(link, role), to, tags(link, role))
     load = packet
@@ -245,6 +248,29 @@ def slow_path_rows(link, role, family):
         reply = Ether(src=TAP, dst=macs(link, role)) / reply
     else:
         show("tun out", request)
+    show(f"{'upstream' if role == 2 else 'tunnel'}:{link[0]} in", reply)
+    show(f"{device(link, role)} out", sent(link, role, reply))
+    if link[3] in ("bare", "egre"):
+        resolution_rows(link, role, family)
+
+
+def resolution_rows(link, role, family):
+    """On Ethernet links: who has the portal's address, to a group, and the kernel's answer."""
+    portal, peer = pair(link, role, family)
+    mac = macs(link, role)
+    if family == 4:
+        group, ethertype = "ff:ff:ff:ff:ff:ff", 0x0806
+        request = ARP(op=1, hwsrc=mac, psrc=peer, hwdst="00:00:00:00:00:00", pdst=portal)
+        reply = ARP(op=2, hwsrc=TAP, psrc=portal, hwdst=mac, pdst=peer)
+    else:
+        group, ethertype = "33:33:ff:00:00:01", 0x86DD
+        request = IPv6(src=peer, dst="ff02::1:ff00:1", hlim=255) / ICMPv6ND_NS(tgt=portal)
+        request = request / ICMPv6NDOptSrcLLAddr(lladdr=mac)
+        reply = IPv6(src=portal, dst=peer, hlim=255) / ICMPv6ND_NA(R=0, S=1, O=1, tgt=portal)
+        reply = reply / ICMPv6NDOptDstLLAddr(lladdr=TAP)
+    show(f"{device(link, role)} in", received(link, role, request, 0, group))
+    show("tap out", Ether(src=mac, dst=group, type=ethertype) / request)
+    reply = Ether(src=TAP, dst=mac, type=ethertype) / reply
     show(f"{'upstream' if role == 2 else 'tunnel'}:{link[0]} in", reply)
     show(f"{device(link, role)} out", sent(link, role, reply))
 
