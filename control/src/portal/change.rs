@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tp_pipeline::{ClientSlot, Snapshot, TunnelSlot};
+use tp_pipeline::{ClientSlot, Link, Snapshot, TunnelSlot, UpstreamSlot};
 use tp_worker::Epoch;
 
 use super::{Portal, PortalError};
@@ -89,7 +89,7 @@ impl Portal {
         self.publish(&self.compiled, None)
     }
 
-    /// A client or tunnel whose rates changed starts with full buckets: one that was emptied under a low rate is
+    /// A client, tunnel or upstream whose rates changed starts with full buckets: one that was emptied under a low rate is
     /// paid for far ahead, and would refuse everything under a higher one until then.
     fn renew_meters(&self, next: &Compiled) {
         let (before, after) = (&self.compiled.tables, &next.tables);
@@ -98,9 +98,16 @@ impl Portal {
                 self.meters.reset_client(ClientSlot(slot));
             }
         }
+        let slow_path = |link: &Link| link.local.as_ref().map(|local| local.rate);
         for (slot, pair) in (0..).zip(before.tunnels.iter().zip(&after.tunnels)) {
-            if matches!(pair, (Some(a), Some(b)) if a.rates != b.rates) {
+            if matches!(pair, (Some(a), Some(b)) if a.rates != b.rates || slow_path(&a.link) != slow_path(&b.link))
+            {
                 self.meters.reset_tunnel(TunnelSlot(slot));
+            }
+        }
+        for (slot, pair) in (0..).zip(before.upstreams.iter().zip(&after.upstreams)) {
+            if matches!(pair, (Some(a), Some(b)) if slow_path(&a.link) != slow_path(&b.link)) {
+                self.meters.reset_upstream(UpstreamSlot(slot));
             }
         }
     }
