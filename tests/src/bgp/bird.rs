@@ -70,12 +70,11 @@ impl Bird {
         }
     }
 
-    /// Waits until a session is established; answers since when it is, in BIRD's words, which a session that was
-    /// lost in between would change.
+    /// Waits until a session is established; answers since when it is.
     ///
     /// # Errors
     /// It is not in time; the message has what BIRD says of it.
-    pub fn wait_established(&self, session: &str, timeout: Duration) -> Result<String, LabError> {
+    pub fn wait_established(&self, session: &str, timeout: Duration) -> Result<Duration, LabError> {
         let deadline = Instant::now() + timeout;
         loop {
             if let Some(since) = self.established(session)? {
@@ -89,11 +88,36 @@ impl Bird {
         }
     }
 
-    /// Since when a session is established; `None` if it is not.
+    /// Waits until a session has brought a route to a prefix.
+    ///
+    /// # Errors
+    /// It does not in time; the message has what it did bring.
+    pub fn wait_route(
+        &self,
+        session: &str,
+        prefix: &str,
+        timeout: Duration,
+    ) -> Result<(), LabError> {
+        let deadline = Instant::now() + timeout;
+        loop {
+            let routes = self.query(&format!("show route protocol {session}"))?;
+            let mut words = routes.lines().filter_map(|line| line.split(' ').next());
+            if words.any(|word| word == prefix) {
+                return Ok(());
+            }
+            if Instant::now() >= deadline {
+                return Err(failed(&routes));
+            }
+            thread::sleep(POLL);
+        }
+    }
+
+    /// Since when a session is established, as the time of day; `None` if it is not. BIRD reckons the time of day anew
+    /// for each answer, from another clock: it moves by milliseconds.
     ///
     /// # Errors
     /// BIRD does not answer.
-    pub fn established(&self, session: &str) -> Result<Option<String>, LabError> {
+    pub fn established(&self, session: &str) -> Result<Option<Duration>, LabError> {
         let answer = self.query(&format!("show protocols {session}"))?;
         // "Name Proto Table State Since Info", as in "up BGP --- up 10:21:07.123 Established".
         let row = answer.lines().find_map(|line| {
@@ -102,8 +126,16 @@ impl Bird {
         });
         Ok(row
             .filter(|words| words.last() == Some(&"Established"))
-            .and_then(|words| words.get(4).map(|since| (*since).to_owned())))
+            .and_then(|words| words.get(4).and_then(|since| time_of_day(since))))
     }
+}
+
+/// "10:21:07.123".
+fn time_of_day(text: &str) -> Option<Duration> {
+    let mut fields = text.split(':').map(|field| field.parse::<f64>().ok());
+    let mut next = || fields.next().flatten();
+    let (hours, minutes, seconds) = (next()?, next()?, next()?);
+    Duration::try_from_secs_f64(hours * 3600.0 + minutes * 60.0 + seconds).ok()
 }
 
 fn failed(reason: &str) -> LabError {

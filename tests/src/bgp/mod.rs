@@ -6,3 +6,8 @@ mod speaker;
 
 pub use bird::Bird;
 pub use speaker::{Session, Speaker};
+
+use std::time::Duration;
+
+/// After this long without a message from its peer a session is lost.
+pub const HOLD_TIME: Duration = Duration::from_secs(speaker::HOLD_TIME as u64);

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use ipnet::IpNet;
 
 /// Seconds until a session is given up, and between attempts to bring one up: a test waits for either.
-const HOLD_TIME: u32 = 30;
+pub(super) const HOLD_TIME: u32 = 9;
 const RETRY: u32 = 1;
 
 /// A router that speaks BGP.
@@ -25,7 +25,8 @@ pub struct Session {
     local: IpAddr,
     peer: IpAddr,
     peer_asn: u32,
-    device: String,
+    device: Option<String>,
+    link_state: bool,
 }
 
 impl Speaker {
@@ -84,11 +85,10 @@ impl Speaker {
 }
 
 impl Session {
-    /// A session by this device, from an address of it to the peer's, which is on the link or at its other end.
+    /// A session from an address of this router to a peer's, which is on the same network or at the other end of a link.
     #[must_use]
     pub fn new(
         name: &str,
-        device: &str,
         local: impl Into<IpAddr>,
         (peer, peer_asn): (impl Into<IpAddr>, u32),
     ) -> Self {
@@ -97,8 +97,24 @@ impl Session {
             local: local.into(),
             peer: peer.into(),
             peer_asn,
-            device: device.to_owned(),
+            device: None,
+            link_state: true,
         }
+    }
+
+    /// By this device alone.
+    #[must_use]
+    pub fn by(mut self, device: &str) -> Self {
+        self.device = Some(device.to_owned());
+        self
+    }
+
+    /// Kept when the link's carrier is lost, as it is from a TUN or TAP device while no daemon holds it; BIRD gives up
+    /// a session on a network of its own at once otherwise.
+    #[must_use]
+    pub fn whatever_the_carrier(mut self) -> Self {
+        self.link_state = false;
+        self
     }
 
     /// A session is of one family, which is that of its addresses.
@@ -109,14 +125,19 @@ impl Session {
             peer,
             peer_asn,
             device,
+            link_state,
         } = self;
         let family = family_of(*peer);
+        let by = device
+            .as_ref()
+            .map_or_else(String::new, |device| format!("  interface \"{device}\";\n"));
+        let check = if *link_state { "on" } else { "off" };
         push(
             text,
             format_args!(
-                "protocol bgp {name} {{\n  local {local} as {asn};\n  neighbor {peer} as {peer_asn};\n  \
-                 interface \"{device}\";\n  direct;\n  hold time {HOLD_TIME};\n  connect delay time {RETRY};\n  \
-                 connect retry time {RETRY};\n  error wait time {RETRY}, {RETRY};\n  {family} {{\n    import all;\n    \
+                "protocol bgp {name} {{\n  local {local} as {asn};\n  neighbor {peer} as {peer_asn};\n{by}  direct;\n  check link {check};\n  \
+                 hold time {HOLD_TIME};\n  connect delay time {RETRY};\n  connect retry time {RETRY};\n  \
+                 error wait time {RETRY}, {RETRY};\n  {family} {{\n    import all;\n    \
                  export where source = RTS_STATIC;\n    next hop self;\n  }};\n}}\n"
             ),
         );

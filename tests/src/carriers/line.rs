@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 
-use crate::client::{Gre, GueVariant, Kind, TunnelSpec, Udp};
+use crate::client::{Gre, GueVariant, Kind, Tag, TunnelSpec, Udp};
 use crate::exchange::toml;
 use crate::lab::{LabError, Ns, Route};
 
@@ -17,6 +17,9 @@ const V6: [IpAddr; 2] = [
     IpAddr::V6(Ipv6Addr::new(0xfd10, 0, 0, 0, 0, 0, 0, 0x20)),
     IpAddr::V6(Ipv6Addr::new(0xfd10, 0, 0, 0, 0, 0, 0, 1)),
 ];
+/// The client's Ethernet device for VLANs, and the one that is a link of its own.
+const TRUNK: &str = "eth1";
+const PORT: &str = "eth2";
 /// UDP ports of FOU and GUE.
 const FOU: u16 = 5555;
 const GUE: u16 = 6080;
@@ -33,13 +36,20 @@ pub struct Line {
 #[derive(Clone, Debug)]
 enum LineKind {
     Carried(Kind, [IpAddr; 2]),
+    Tagged(Vec<Tag>),
+    Port,
 }
 
 impl Line {
     /// A link of every kind over each outer family, with what is optional in half of them.
     #[must_use]
     pub fn all() -> Vec<Self> {
-        Self::numbered(Self::layer_three())
+        Self::numbered(
+            Self::layer_three()
+                .into_iter()
+                .chain(Self::ethernet())
+                .collect(),
+        )
     }
 
     fn layer_three() -> Vec<(&'static str, LineKind)> {
@@ -72,6 +82,17 @@ impl Line {
         ]
     }
 
+    fn ethernet() -> Vec<(&'static str, LineKind)> {
+        let stack = vec![Tag::service(100), Tag::customer(10)];
+        vec![
+            ("egre4", LineKind::Carried(Kind::egre(None), V4)),
+            ("egre6", LineKind::Carried(Kind::egre(Some(7)), V6)),
+            ("vlan", LineKind::Tagged(vec![Tag::customer(10)])),
+            ("qinq", LineKind::Tagged(stack)),
+            ("port", LineKind::Port),
+        ]
+    }
+
     fn numbered(kinds: Vec<(&'static str, LineKind)>) -> Vec<Self> {
         let numbers = 1..;
         let lines = numbers.zip(kinds).map(|(number, (name, kind))| Self {
@@ -89,7 +110,13 @@ impl Line {
             LineKind::Carried(kind, [local, remote]) => {
                 TunnelSpec::new(&self.name, *kind, *local, *remote)
             }
+            LineKind::Tagged(tags) => TunnelSpec::tagged(&self.name, TRUNK, tags),
+            LineKind::Port => return None,
         };
+        // Half of the Ethernet links have a router whose MAC address is configured, the others' is resolved.
+        if spec.is_ethernet() && self.number.is_multiple_of(2) {
+            return Some(spec.mac([2, 0, 0, 0, 3, self.number]));
+        }
         Some(spec)
     }
 
@@ -104,7 +131,10 @@ impl Line {
     /// The client's device.
     #[must_use]
     pub fn device(&self) -> &str {
-        &self.name
+        match self.kind {
+            LineKind::Port => PORT,
+            _ => &self.name,
+        }
     }
 
     /// Frames with Ethernet headers go over it.

@@ -107,6 +107,31 @@ impl Carriers {
             server,
         })
     }
+
+    /// Stops the portal's daemon and starts another, with the same configuration.
+    ///
+    /// # Errors
+    /// It does not stop or start.
+    pub fn restart(mut self) -> Result<Self, CarriersError> {
+        self.tpd.stop()?;
+        let config = ConfigText::new(&self.lines).text(self.lab.directory());
+        self.tpd = Tpd::start(&self.lab, &self.portal, &config)?;
+        wait_for_neighbours(&self.tpd)?;
+        Ok(self)
+    }
+}
+
+/// Waits until every neighbour that the portal knows of is resolved.
+fn wait_for_neighbours(tpd: &Tpd) -> Result<(), LabError> {
+    tpd.wait_until(
+        &["show", "neighbours"],
+        "all are resolved",
+        PATIENCE,
+        |all| {
+            let all = all.as_array();
+            all.is_some_and(|all| !all.is_empty() && all.iter().all(|n| n["mac"].is_string()))
+        },
+    )
 }
 
 /// Namespaces with both address families.
@@ -162,10 +187,14 @@ fn connect_isp(lab: &Lab, portal: &Ns, server: &Ns) -> Result<(), LabError> {
 }
 
 fn connect_client(lab: &Lab, portal: &Ns, client: &Ns) -> Result<(), LabError> {
-    for number in 0..3_u8 {
+    // Frames with two tags are a tag longer than a veth passes at their packets' MTU (`VLAN_HLEN`, one tag, in
+    // __is_skb_forwardable of include/linux/netdevice.h).
+    for (number, mtu) in [(0_u8, 1500), (1, 1504), (2, 1500)] {
+        let at_portal = End::new(portal, &format!("cl{number}")).mtu(mtu);
+        let at_client = End::new(client, &format!("eth{number}")).mtu(mtu);
         lab.veth(
-            End::new(portal, &format!("cl{number}")).mac([2, 0, 0, 0, 0, 2 + number]),
-            End::new(client, &format!("eth{number}")).mac([2, 0, 0, 0, 2, number]),
+            at_portal.mac([2, 0, 0, 0, 0, 2 + number]),
+            at_client.mac([2, 0, 0, 0, 2, number]),
         )?;
     }
     portal.address("cl0", "10.0.0.1/24")?;

@@ -310,8 +310,16 @@ impl Exchange {
     /// # Errors
     /// What the kernel refuses.
     pub fn receive_through(&self, client: Client, isp: Isp) -> Result<(), LabError> {
+        self.receive_prefix_through(client.prefix(), isp)
+    }
+
+    /// The server reaches a prefix through this ISP from now on.
+    ///
+    /// # Errors
+    /// What the kernel refuses.
+    pub fn receive_prefix_through(&self, prefix: &str, isp: Isp) -> Result<(), LabError> {
         self.server
-            .route(&Route::to(client.prefix())?.via(isp.server_side()))
+            .route(&Route::to(prefix)?.via(isp.server_side()))
     }
 
     /// Packets that the server received from an ISP and sent to it, as its kernel counts them.

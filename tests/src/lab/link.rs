@@ -6,7 +6,17 @@ use rtnetlink::{LinkMessageBuilder, LinkUnspec, LinkVeth};
 use super::{LabError, Ns, netlink};
 
 /// What `ethtool -K` turns off; why: the invariants of [`crate::lab`].
-const OFFLOADS: [&str; 7] = ["tx", "sg", "tso", "gso", "gro", "rxvlan", "txvlan"];
+const OFFLOADS: [&str; 9] = [
+    "tx",
+    "sg",
+    "tso",
+    "gso",
+    "gro",
+    "rxvlan",
+    "txvlan",
+    "rx-vlan-stag-hw-parse",
+    "tx-vlan-stag-hw-insert",
+];
 
 /// One end of a veth pair.
 #[derive(Clone, Debug)]

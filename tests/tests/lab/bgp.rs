@@ -48,7 +48,7 @@ fn two_birds_exchange_prefixes_of_both_families() {
             .zip(ends(number).into_iter().zip(ends(peer)))
         {
             let peer = (remote, 65000 + u32::from(peer));
-            speaker = speaker.session(Session::new(family, "eth0", local, peer));
+            speaker = speaker.session(Session::new(family, local, peer).by("eth0"));
         }
         birds.push(Bird::start(&lab, ns, ns.name(), &speaker).unwrap());
     }
