@@ -156,6 +156,8 @@ const COUNTERS: &str = r#"{"ports":[{"port":"ix0","steering":{"seen":100,"passed
     "workers":[{"worker":0,"rx":50,"originated":0,"copies":0,"tx":40,"punted":1,"merged":0,"held":2,
     "dropped":{"no-route":6,"forged-source":1}},{"worker":1,"rx":36,"originated":0,"copies":0,"tx":36,
     "punted":0,"merged":0,"held":0,"dropped":{}}],
+    "slow_path":{"to_tun":1,"to_tap":0,"answered":0,"dropped_to_kernel":{},"from_tun":5,"from_tap":0,"originated":0,
+    "dropped_from_kernel":{"group":5}},
     "frames":{"total":16384,"owners":{"pool":16000,"fill":384}},
     "upstreams":[{"name":"isp1","rx_packets":36,"rx_bytes":3600,"tx_packets":40,"tx_bytes":4000,"dropped_packets":0}],
     "tunnels":[{"name":"acme-isp1","rx_packets":50,"rx_bytes":5000,"tx_packets":36,"tx_bytes":3600,"dropped_packets":7}]}"#;
