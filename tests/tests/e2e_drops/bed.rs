@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
+use serde_json::Value;
 use tp_tests::exchange::{
     Client, ConfigText, Exchange, Isp, Site, Wire, assert_counters_close, moved,
 };
@@ -65,8 +66,12 @@ impl Bed {
         let before = self.site.tpd.counters_at_rest().unwrap();
         wire.send(frame).unwrap();
         self.site
-            .wait_until(&["show", "counters"], "a frame is counted", |now| {
-                !moved(&before, now).is_empty()
+            .wait_until(&["show", "counters"], "a frame has its verdict", |now| {
+                let moved = moved(&before, now);
+                let is_at_worker = moved.keys().any(|name| name.ends_with(" redirected"));
+                let waits = is_at_worker && !moved.contains_key("worker rx");
+                // A packet whose neighbour is unresolved waits in the worker for a second.
+                !moved.is_empty() && !waits && is_empty_handed(now)
             })
             .unwrap_or_else(|error| panic!("{expected:?}: {error}"));
         let after = self.site.tpd.counters_at_rest().unwrap();
@@ -83,6 +88,12 @@ impl Bed {
         let status = self.site.tpd.stop().unwrap();
         assert!(status.is_some_and(|status| status.success()));
     }
+}
+
+/// Whether no worker holds a packet.
+fn is_empty_handed(counters: &Value) -> bool {
+    let mut workers = counters["workers"].as_array().expect("a list").iter();
+    workers.all(|worker| worker["held"] == 0)
 }
 
 /// Nobody answers what the portal forwards: an ICMP error would move counters too.
