@@ -56,12 +56,18 @@ impl Waiting {
 
     /// Lets those packets go on whose neighbour the context's snapshot knows.
     pub(crate) fn retry(&mut self, context: &Context<'_>, region: &Region, outlets: &mut Outlets) {
-        for mut entry in self.take() {
-            match resume(&mut entry, context, region) {
-                Some(Verdict::Transmit(port)) => outlets.send(port, entry.frame),
+        // In place: a worker allocates nothing, and those that go on waiting keep their order.
+        let mut index = 0;
+        while let Some(entry) = self.entries.get_mut(index) {
+            let Some(verdict) = resume(entry, context, region) else {
+                index += 1;
+                continue;
+            };
+            let Entry { frame, .. } = self.entries.remove(index);
+            match verdict {
+                Verdict::Transmit(port) => outlets.send(port, frame),
                 // Past its route a packet is sent or dropped; the pipeline counted the drop.
-                Some(_) => outlets.magazine.free(entry.frame),
-                None => self.entries.push(entry),
+                _ => outlets.magazine.free(frame),
             }
         }
     }
@@ -77,13 +83,9 @@ impl Waiting {
 
     /// Drops all.
     pub(crate) fn clear(&mut self, outlets: &mut Outlets) {
-        for Entry { frame, held, .. } in self.take() {
+        for Entry { frame, held, .. } in self.entries.drain(..) {
             give_up(frame, &held, outlets);
         }
-    }
-
-    fn take(&mut self) -> Vec<Entry> {
-        std::mem::replace(&mut self.entries, Vec::with_capacity(CAPACITY))
     }
 }
 
