@@ -27,7 +27,8 @@ struct Arguments {
     #[arg(long, value_name = "FILE")]
     check: Option<PathBuf>,
 
-    /// Remove what a stopped or killed daemon left: programs on ports, neighbour entries
+    /// Remove what a stopped or killed daemon left: programs on ports, neighbour entries, the slow path's devices; and
+    /// switch the ports' offloads on again that it switched off
     #[arg(long)]
     release: bool,
 
