@@ -278,18 +278,18 @@ fn the_kernel_forwards_nothing_that_it_receives_by_a_device() {
             let path = "/sys/class/net/out0/statistics/tx_packets";
             netns.exec(&format!("cat {path}")).trim().parse().unwrap()
         };
+        let write_ten_of_each = || {
+            for _ in 0..10 {
+                let mut file = tun.queue.file();
+                file.write_all(&udp4([198, 51, 100, 1], [192, 0, 2, 2]))
+                    .unwrap();
+                file.write_all(&udp6("2001:db8:1::1", "2001:db8::2"))
+                    .unwrap();
+            }
+        };
         std::thread::sleep(Duration::from_millis(100));
         let before = sent();
-        for _ in 0..10 {
-            tun.queue
-                .file()
-                .write_all(&udp4([198, 51, 100, 1], [192, 0, 2, 2]))
-                .unwrap();
-            tun.queue
-                .file()
-                .write_all(&udp6("2001:db8:1::1", "2001:db8::2"))
-                .unwrap();
-        }
+        write_ten_of_each();
         std::thread::sleep(Duration::from_millis(100));
         let forwarded = sent() - before;
         // Duplicate address detection and its like are a few packets, and not ten.
@@ -299,16 +299,7 @@ fn the_kernel_forwards_nothing_that_it_receives_by_a_device() {
         netns.ip("-6 rule del iif tp-tun pref 2");
         netns.sysctl("net/ipv4/conf/tp-tun/forwarding", "1");
         let before = sent();
-        for _ in 0..10 {
-            tun.queue
-                .file()
-                .write_all(&udp4([198, 51, 100, 1], [192, 0, 2, 2]))
-                .unwrap();
-            tun.queue
-                .file()
-                .write_all(&udp6("2001:db8:1::1", "2001:db8::2"))
-                .unwrap();
-        }
+        write_ten_of_each();
         std::thread::sleep(Duration::from_millis(100));
         assert!(sent() - before >= 20, "the fence is what held them");
     });
